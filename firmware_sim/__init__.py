@@ -1,0 +1,1 @@
+"""A simulated tag, radio and town, with sources for every number."""

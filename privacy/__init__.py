@@ -1,0 +1,1 @@
+"""The rules of the ordinance: no socket, no clock, no framework."""

@@ -1,0 +1,1 @@
+"""The server: ingest, store, notices, HTTP API and web app."""
