@@ -1,0 +1,1 @@
+"""Who is signed in: login codes, sessions and their limits."""
