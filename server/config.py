@@ -1,12 +1,11 @@
 """The one configuration of all server processes: a TOML file, and `MIMAMORI_*` variables over it."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os
 import re
 import tomllib
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,7 +277,7 @@ def _section(kind: type[_Section], name: str, table: object) -> _Section:
 
 
 def _key_types(kind: type[Any]) -> dict[str, type]:
-    return {item.name: {"str": str, "int": int, "float": float}[str(item.type)] for item in dataclasses.fields(kind)}
+    return typing.get_type_hints(kind)
 
 
 def _overlay(table: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

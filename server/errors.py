@@ -1,7 +1,5 @@
 """The base of every error the server's programs raise on purpose."""
 
-from __future__ import annotations
-
 
 class ServerError(Exception):
     """Something about this server, its surroundings or its input is wrong; the docstring is the default message."""

@@ -4,8 +4,6 @@ The broker is transport: what a detector sent is safe when the *server's* receip
 what an MQTT session of NATS needs, synced each second (as fast as never, measured) and bounded.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

@@ -1,7 +1,5 @@
 """libpq connection strings, quoted by libpq's own rules."""
 
-from __future__ import annotations
-
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
 

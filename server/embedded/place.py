@@ -4,8 +4,6 @@ PostgreSQL refuses to run as root, and an unprivileged account cannot enter a di
 done to the permissions of a directory that is not ours: data and binaries go elsewhere instead.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import importlib.metadata

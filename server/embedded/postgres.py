@@ -4,8 +4,6 @@ The wheel's Python layer believes a stale postmaster.pid, opens the parents of P
 long crash recovery; this one does not. A socket in a 0700 directory is the only door, so `trust` means "may enter it".
 """
 
-from __future__ import annotations
-
 import fcntl
 import logging
 import os
