@@ -1,0 +1,40 @@
+"""What can be wrong with something that came over the wire. None of these is worth a retry with the same bytes."""
+
+
+class WireError(Exception):
+    """Bytes, text or a file do not follow docs/WIRE.md."""
+
+
+class FrameError(WireError):
+    """An advertisement is malformed, or a frame does not fit into one."""
+
+
+class BatchError(WireError):
+    """A batch of sightings is malformed, too large or not of a known version."""
+
+
+class SealError(WireError):
+    """An envelope or sealed status is malformed, forged, or meant for another key."""
+
+
+class MessageError(WireError):
+    """A heartbeat, receipt or order is malformed or not of a known version."""
+
+
+class TopicError(WireError):
+    """A topic, city or detector id is not one of ours."""
+
+
+class KeyFileError(WireError):
+    """A key or city file is missing, unreadable or holds another kind of key."""
+
+
+class OutboxError(WireError):
+    """The outbox cannot be read or written; may be tried again when the disk is well."""
+
+
+class OutboxFullError(OutboxError):
+    """The outbox or its disk is full: nothing was written, nothing that was in it is hurt."""
+
+
+OutboxFull = OutboxFullError
