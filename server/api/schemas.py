@@ -1,0 +1,217 @@
+"""The JSON the API speaks. Times are UTC milliseconds, angles WGS 84 degrees; only GeoJSON puts longitude first."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_HOME = {"lat_deg": 34.7612, "lon_deg": 134.8418}
+_NAME = {"name_ja": "ゆい", "name_en": "Yui"}
+_HEARD_AT_MS = 1_795_416_300_000
+
+Latitude = Annotated[float, Field(ge=-90, le=90, description="WGS 84 degrees", examples=[_HOME["lat_deg"]])]
+Longitude = Annotated[float, Field(ge=-180, le=180, description="WGS 84 degrees", examples=[_HOME["lon_deg"]])]
+Accuracy = Annotated[
+    float, Field(ge=0, description="radius in metres that holds the tag 68 times in 100", examples=[35.0])
+]
+HeardAt = Annotated[int, Field(description="when a detector heard the tag, UTC ms", examples=[_HEARD_AT_MS])]
+ReceivedAt = Annotated[int, Field(description="when the server got to know, UTC ms", examples=[_HEARD_AT_MS + 1800])]
+Late = Annotated[bool, Field(description="the detector could not send at once; this came in later")]
+
+
+class _Body(BaseModel):
+    """What a client sends: a name that is not known here is a mistake, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ProblemBody(_Answer):
+    """An error (RFC 9457): `title` in Japanese, `detail` in English, `code` for programs."""
+
+    type: str = Field(examples=["/problems/not-found"])
+    title: str = Field(examples=["見つかりませんでした。"])
+    status: int = Field(ge=400, le=599, examples=[404])
+    detail: str = Field(examples=["There is no such thing, or it is not yours to see."])
+    code: str = Field(examples=["not-found"])
+    errors: list[dict[str, str]] | None = Field(None, description="which field is not valid, and why")
+
+
+class SignIn(_Body):
+    """A login and its code, as the city handed them over on paper."""
+
+    login: str = Field(min_length=1, max_length=128, examples=["demo"])
+    code: str = Field(min_length=1, max_length=128, examples=["1234-5678-9012"])
+
+
+class Names(_Answer):
+    """A name in both languages."""
+
+    name_ja: str = Field(examples=[_NAME["name_ja"]])
+    name_en: str = Field(examples=[_NAME["name_en"]])
+
+
+class Guardian(Names):
+    """The person who is signed in."""
+
+    language: Literal["ja", "en"] = Field(examples=["ja"])
+
+
+class SignedIn(_Answer):
+    """Who signed in; the session itself is in the cookie."""
+
+    guardian: Guardian
+
+
+class City(Names):
+    """The city this server watches over."""
+
+    id: str = Field(examples=["mimamori"])
+    tz: str = Field(description="IANA time zone", examples=["Asia/Tokyo"])
+
+
+class TownClock(_Answer):
+    """What time it is in the town; a simulated town may run faster than the wall clock."""
+
+    simulated: bool
+    speed: float = Field(examples=[1.0])
+    now_ms: int = Field(examples=[_HEARD_AT_MS])
+
+
+class Ward(Names):
+    """A person whom the guardian watches over."""
+
+    id: str = Field(examples=["ward-001"])
+
+
+class Me(_Answer):
+    """Everything the first page needs to know."""
+
+    guardian: Guardian
+    city: City
+    clock: TownClock
+    wards: list[Ward]
+    push_public_key: str | None = Field(
+        description="VAPID application server key, unpadded base64url (RFC 8292)",
+        examples=["BEl62iUYgUivxIkv69yViEuiBIa-Ib9-SkvMeAtA3LFgDzkrxZJjSgSnfckjBJuBkr3qBUYIHBQFLXYp5Nksh8U"],
+    )
+
+
+class Place(_Answer):
+    """Where a ward's tag was heard last."""
+
+    lat_deg: Latitude
+    lon_deg: Longitude
+    accuracy_m: Accuracy
+    heard_at_ms: HeardAt
+    received_at_ms: ReceivedAt
+    late: Late
+    near: Names | None = Field(description="the nearest named place within about 250 m")
+    battery_pct: int | None = Field(ge=0, le=100, description="of the tag; null when it does not tell", examples=[87])
+    sos: bool = Field(description="the button on the tag is pressed")
+    traceable: bool = Field(description="a legacy tag whose identifier never changes: strangers could follow it")
+
+
+class Fix(_Answer):
+    """One point of a track."""
+
+    lat_deg: Latitude
+    lon_deg: Longitude
+    accuracy_m: Accuracy
+    heard_at_ms: HeardAt
+    received_at_ms: ReceivedAt
+    late: Late
+
+
+class Track(_Answer):
+    """One day's track, oldest first; the day is the city's."""
+
+    fixes: list[Fix]
+
+
+class Event(_Answer):
+    """A ward arrived at a place, left it, or pressed the button."""
+
+    id: str = Field(examples=["42"])
+    kind: Literal["arrived", "departed", "sos"]
+    place: Names | None
+    at_ms: HeardAt
+    received_at_ms: ReceivedAt
+
+
+class Events(_Answer):
+    """Newest first; `next` is the `before` of the next page."""
+
+    events: list[Event]
+    next: str | None = Field(examples=["41"])
+
+
+class WatchedPlace(Names):
+    """A place that is watched for a ward."""
+
+    id: str = Field(examples=["school"])
+    kind: str = Field(examples=["school"])
+    lat_deg: Latitude
+    lon_deg: Longitude
+    radius_m: float = Field(gt=0, examples=[60.0])
+
+
+class Places(_Answer):
+    """The ward's own places and those that are watched for them."""
+
+    places: list[WatchedPlace]
+
+
+class LivePlace(Place):
+    """The `place` message of the live stream."""
+
+    ward_id: str = Field(examples=["ward-001"])
+
+
+class LiveEvent(Event):
+    """The `event` message of the live stream."""
+
+    ward_id: str = Field(examples=["ward-001"])
+
+
+class PushKeys(_Body):
+    """The keys of a push subscription (RFC 8291), unpadded base64url."""
+
+    p256dh: str = Field(
+        pattern="^B[A-Za-z0-9_-]{86}$",
+        description="uncompressed P-256 point, 65 octets",
+        examples=["BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"],
+    )
+    auth: str = Field(pattern="^[A-Za-z0-9_-]{22}$", description="16 octets", examples=["BTBZMqHH6r4Tts7J_aSIgg"])
+
+
+class PushSubscription(_Body):
+    """What `PushManager.subscribe()` gave the browser."""
+
+    endpoint: str = Field(
+        max_length=1024,
+        pattern="^https?://[!-~]+$",
+        description="https; http is taken on loopback alone",
+        examples=["https://push.example.net/send/abc"],
+    )
+    keys: PushKeys
+    expirationTime: float | None = Field(None, description="browsers send it along; push services tell by 410")  # noqa: N815 - the name of W3C Push API
+
+
+class PushEndpoint(_Body):
+    """Which push subscription to forget; `keys` may be sent along and are not looked at."""
+
+    endpoint: str = Field(max_length=1024, pattern="^https?://[!-~]+$", examples=["https://push.example.net/send/abc"])
+    keys: PushKeys | None = None
+
+
+class Health(_Answer):
+    """Which parts of the server this process can reach."""
+
+    status: Literal["ok", "degraded", "down"]
+    database: Literal["up", "down"]
+    broker: Literal["up", "down"]
