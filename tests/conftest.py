@@ -106,8 +106,9 @@ class RunningBroker:
 @pytest.fixture(scope="session")
 def broker(open_dir: Path) -> Iterator[RunningBroker]:
     """The embedded NATS, for the whole run. Use a city of your own in the topics to be alone on it."""
-    with Broker(open_dir / "nats", mqtt_port=free_port(), nats_port=free_port()) as server:
-        yield RunningBroker("nats", server.url, server.mqtt_port)
+    config = BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    with Broker(open_dir / "nats", config) as server:
+        yield RunningBroker("nats", server.url, config.mqtt_port)
 
 
 @pytest.fixture(scope="session")

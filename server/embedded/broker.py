@@ -15,6 +15,9 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
+import psutil
+
+from server.config import BrokerConfig
 from server.errors import ServerError
 
 log = logging.getLogger(__name__)
@@ -61,11 +64,9 @@ def binary(override: str = "") -> Path:
 class Broker:
     """One embedded broker of a state directory, a child of this process."""
 
-    def __init__(self, state_dir: Path, *, mqtt_port: int, nats_port: int, nats_server: str = "") -> None:
+    def __init__(self, state_dir: Path, config: BrokerConfig) -> None:
         self.state_dir = state_dir.absolute()
-        self.mqtt_port = mqtt_port
-        self.nats_port = nats_port
-        self.nats_server = nats_server
+        self.config = config
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,9 +86,14 @@ class Broker:
         return self.state_dir / "log" / "broker.log"
 
     @property
+    def config_file(self) -> Path:
+        """What nats-server is told, written at each start."""
+        return self.state_dir / "broker" / "nats.conf"
+
+    @property
     def url(self) -> str:
         """The MQTT address."""
-        return f"mqtt://127.0.0.1:{self.mqtt_port}"
+        return f"mqtt://127.0.0.1:{self.config.mqtt_port}"
 
     def start(self) -> None:
         """Start the broker and return when its MQTT door opens.
@@ -95,7 +101,8 @@ class Broker:
         Raises:
             BrokerError: no binary, or it ended while starting (a port that is taken, most often).
         """
-        program = binary(self.nats_server)
+        self._end_left_over()
+        program = binary(self.config.nats_server)
         config = self._write_config()
         self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log_file.open("ab") as out:
@@ -107,7 +114,7 @@ class Broker:
                 start_new_session=True,  # as in postgres.py
             )
         self._wait_until_it_listens()
-        log.info("broker.started", extra={"port": self.mqtt_port})
+        log.info("broker.started", extra={"port": self.config.mqtt_port})
 
     def stop(self) -> None:
         """Stop the broker; one that does not want to is killed, it holds nothing that must not be lost."""
@@ -129,14 +136,22 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _end_left_over(self) -> None:
+        """End the broker that a killed launcher left: it holds our port. It is known by our configuration file."""
+        ours = str(self.config_file)
+        for process in psutil.process_iter(["name", "cmdline"]):
+            if ours in (process.info["cmdline"] or ()) and "nats" in process.info["name"]:
+                log.warning("broker.left_running", extra={"pid": process.pid})
+                process.terminate()
+                psutil.wait_procs([process], timeout=_STOP_S)
+
     def _write_config(self) -> Path:
-        store_dir = self.state_dir / "broker"
+        store_dir = self.config_file.parent
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = store_dir / "nats.conf"
         quoted = '"' + str(store_dir).replace("\\", "\\\\").replace('"', '\\"') + '"'
-        ports = {"nats_port": self.nats_port, "mqtt_port": self.mqtt_port}
-        file.write_text(_CONFIG.format(max_payload=MAX_PAYLOAD_BYTES, store_dir=quoted, **ports), "utf-8")
-        return file
+        ports = {"nats_port": self.config.nats_port, "mqtt_port": self.config.mqtt_port}
+        self.config_file.write_text(_CONFIG.format(max_payload=MAX_PAYLOAD_BYTES, store_dir=quoted, **ports), "utf-8")
+        return self.config_file
 
     def _wait_until_it_listens(self) -> None:
         while True:
@@ -145,7 +160,7 @@ class Broker:
                 self._process = None
                 raise BrokerError(f"nats-server ended with {code} while starting: see {self.log_file}")
             try:
-                socket.create_connection(("127.0.0.1", self.mqtt_port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self.config.mqtt_port), timeout=1).close()
             except OSError:
                 time.sleep(0.02)
             else:
