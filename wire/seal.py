@@ -1,0 +1,186 @@
+"""The envelope: HPKE (RFC 9180) to the city's key inside a COSE_Sign1 (RFC 9052) by the sender's key.
+
+Sealed messages carry batches. Signed-only messages carry receipts, orders and heartbeats. A detector keeps no nonce,
+so a power cut, a restored card or a clone reveals nothing; a stolen one cannot read its own queue.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from wire import cose, keys
+from wire.errors import SealError, TopicError
+from wire.keys import kid
+from wire.topics import check_id
+
+__all__ = ["Header", "kid", "peek", "seal", "sign", "unseal", "verify"]
+
+HPKE_INFO: Final = b"mimamori/seal/1"
+"""Domain string; the protected header's octets follow it in HPKE's `info`."""
+CONTENTS: Final = ("sightings", "heartbeat", "receipt", "order")
+VERSION: Final = 1
+_OURS: Final = -70_000  # a private-use label of the protected header, listed as critical
+_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
+_UINT32, _UINT53 = 2**32, 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Who says what to whom, signed and bound to the contents.
+
+    Attributes:
+        city: id.
+        detector: id of the sender, or, on receipts and orders, of the addressee.
+        epoch: 32 bits, drawn anew with each new outbox.
+        sequence: of the batch, order or heartbeat within the epoch.
+        sealed_at_ms: sender's time, Unix milliseconds.
+        recipient_kid: 8 octets, or none on a message that is signed only.
+        signer_kid: 8 octets.
+        content: "sightings", "heartbeat", "receipt" or "order".
+    """
+
+    city: str
+    detector: str
+    epoch: int
+    sequence: int
+    sealed_at_ms: int
+    recipient_kid: bytes
+    signer_kid: bytes
+    content: str
+
+
+def seal(payload: bytes, header: Header, *, signer: ec.EllipticCurvePrivateKey, recipient: X25519PublicKey) -> bytes:
+    """Return `payload` readable by `recipient` only, signed by `signer`.
+
+    Raises:
+        SealError: a field of the header is out of range or does not name these keys.
+    """
+    if header.recipient_kid != kid(recipient):
+        raise SealError("the header names another recipient")
+    protected = _protected(header, signer)
+    sealed = _SUITE.encrypt(payload, recipient, info=HPKE_INFO + protected)
+    return cose.sign(protected, sealed, signer=signer)
+
+
+def sign(payload: bytes, header: Header, *, signer: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return `payload` in clear, signed by `signer`.
+
+    Raises:
+        SealError: a field of the header is out of range, or it names a recipient.
+    """
+    if header.recipient_kid:
+        raise SealError("a signed message has no recipient key")
+    return cose.sign(_protected(header, signer), payload, signer=signer)
+
+
+def peek(data: bytes) -> Header:
+    """Return the header of a message, not verified: only to find the key that verifies it.
+
+    Raises:
+        SealError: malformed.
+    """
+    return _header(cose.parse(data))
+
+
+def unseal(data: bytes, *, verifier: ec.EllipticCurvePublicKey, recipient: X25519PrivateKey) -> tuple[Header, bytes]:
+    """Return header and contents of a sealed message.
+
+    Raises:
+        SealError: malformed, not signed by `verifier`, or not sealed for `recipient`.
+    """
+    message, header = _verified(data, verifier)
+    if header.recipient_kid != kid(recipient.public_key()):
+        raise SealError("sealed for another key")
+    try:
+        payload = _SUITE.decrypt(message.payload, recipient, info=HPKE_INFO + message.protected_bytes)
+    except (InvalidTag, ValueError) as error:
+        raise SealError("the seal does not open") from error
+    return header, payload
+
+
+def verify(data: bytes, *, verifier: ec.EllipticCurvePublicKey) -> tuple[Header, bytes]:
+    """Return header and contents of a signed message. The caller checks `header.content` and the addressee.
+
+    Raises:
+        SealError: malformed, not signed by `verifier`, or sealed.
+    """
+    message, header = _verified(data, verifier)
+    if header.recipient_kid:
+        raise SealError("a sealed message where a signed one belongs")
+    return header, message.payload
+
+
+def _verified(data: bytes, verifier: ec.EllipticCurvePublicKey) -> tuple[cose.Sign1, Header]:
+    message = cose.parse(data)
+    header = _header(message)
+    if header.signer_kid != kid(verifier):
+        raise SealError("signed by another key")
+    cose.verify(message, verifier=verifier)
+    return message, header
+
+
+def _protected(header: Header, signer: ec.EllipticCurvePrivateKey) -> bytes:
+    _check(header)
+    if header.signer_kid != keys.kid(signer.public_key()):
+        raise SealError("the header names another signer")
+    ours: dict[int, object] = {
+        0: VERSION,
+        1: header.city,
+        2: header.detector,
+        3: header.epoch,
+        4: header.sequence,
+        5: header.sealed_at_ms,
+        6: header.content,
+    }
+    if header.recipient_kid:
+        ours[7] = header.recipient_kid
+    fields = {cose.ALG: cose.ES256, cose.CRIT: [_OURS], cose.KID: header.signer_kid, _OURS: ours}
+    return cose.header_bytes(fields)
+
+
+def _header(message: cose.Sign1) -> Header:
+    protected = message.protected
+    ours = protected.get(_OURS)
+    if not isinstance(ours, dict) or type(ours.get(0)) is not int or ours[0] != VERSION:
+        raise SealError("not an envelope of a version that we know")
+    if protected.get(cose.CRIT) != [_OURS]:
+        raise SealError("critical header fields that we do not know")
+    header = Header(
+        city=ours.get(1, ""),
+        detector=ours.get(2, ""),
+        epoch=ours.get(3, -1),
+        sequence=ours.get(4, -1),
+        sealed_at_ms=ours.get(5, -1),
+        recipient_kid=ours.get(7, b""),
+        signer_kid=protected.get(cose.KID, b""),
+        content=ours.get(6, ""),
+    )
+    _check(header)
+    return header
+
+
+def _check(header: Header) -> None:
+    try:
+        check_id(header.city)
+        check_id(header.detector)
+    except (TopicError, TypeError) as error:
+        raise SealError("the header names no city or detector") from error
+    numbers = ((header.epoch, _UINT32), (header.sequence, _UINT53), (header.sealed_at_ms, _UINT53))
+    if not all(_is_below(value, limit) for value, limit in numbers):
+        raise SealError("a number of the header is out of range")
+    if not _is_kid(header.signer_kid) or not (header.recipient_kid == b"" or _is_kid(header.recipient_kid)):
+        raise SealError("a key id has 8 octets")
+    if header.content not in CONTENTS:
+        raise SealError("contents of a kind that we do not know")
+
+
+def _is_below(value: Any, limit: int) -> bool:  # noqa: ANN401 - decoded CBOR
+    return type(value) is int and 0 <= value < limit
+
+
+def _is_kid(value: Any) -> bool:  # noqa: ANN401 - decoded CBOR
+    return isinstance(value, bytes) and len(value) == 8
