@@ -57,11 +57,12 @@ def parse(data: bytes) -> Sign1:
         message = cbor.loads(data, max_octets=MAX_OCTETS, tags=_TAGS)
     except cbor.CborError as error:
         raise SealError(f"not CBOR of ours: {error}") from error
-    if not isinstance(message, cbor2.CBORTag) or not isinstance(message.value, list) or len(message.value) != 4:
+    # What a tag encloses comes from cbor2 in its immutable forms.
+    if not isinstance(message, cbor2.CBORTag) or not isinstance(message.value, list | tuple) or len(message.value) != 4:
         raise SealError("not a COSE_Sign1")
     protected_bytes, unprotected, payload, signature = message.value
     octets_are_octets = all(isinstance(part, bytes) for part in (protected_bytes, payload, signature))
-    if not octets_are_octets or not isinstance(unprotected, dict):
+    if not octets_are_octets or not isinstance(unprotected, Mapping):
         raise SealError("not a COSE_Sign1")
     return Sign1(protected_bytes, _header(protected_bytes), unprotected, payload, signature)
 
