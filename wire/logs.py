@@ -16,7 +16,7 @@ from typing import Final, TextIO
 FIELDS: Final = frozenset({
     # who speaks and about which machine
     "adapter", "channel", "city", "component", "content", "detector", "detectors", "epoch", "gateway", "kind", "part",
-    "pid", "port", "process", "program", "role", "route", "sequence", "sequences", "source", "topic_leaf", "version",
+    "pid", "port", "program", "role", "route", "sequence", "sequences", "source", "topic_leaf", "version",
     "worker", "shard", "migration", "migrations", "leaf", "mode", "format", "formats", "scan",
     # what came of it
     "error", "errors", "error_kind", "exit_code", "method", "outcome", "reason", "reasons", "result", "rc", "signal",
