@@ -6,8 +6,8 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -221,6 +221,25 @@ def load(file: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     """
     table = _read(file) if file else (_read(DEFAULT_FILE) if DEFAULT_FILE.is_file() else {})
     return parse(_overlay(table, os.environ if environ is None else environ))
+
+
+def with_ports(settings: ServerConfig, free_port: Callable[[], int]) -> ServerConfig:
+    """Return `settings` with a port in place of every 0: an embedded broker and the metrics need ports that stay."""
+    broker = settings.broker
+    if not broker.url:
+        mqtt_port, nats_port = broker.mqtt_port or free_port(), broker.nats_port or free_port()
+        broker = replace(broker, mqtt_port=mqtt_port, nats_port=nats_port)
+    ingest = replace(settings.ingest, metrics_port=settings.ingest.metrics_port or free_port())
+    notify = replace(settings.notify, metrics_port=settings.notify.metrics_port or free_port())
+    return replace(settings, broker=broker, ingest=ingest, notify=notify)
+
+
+def save(settings: ServerConfig, file: Path) -> None:
+    """Write `settings` to `file` in one step."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(settings.to_toml(), "utf-8")
+    fresh.replace(file)
 
 
 def parse(table: Mapping[str, Any]) -> ServerConfig:

@@ -1,0 +1,203 @@
+"""The commands of `mimamori`. Each loads what it needs and no more, so that `serve broker` carries no web framework."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from server import config as configuration
+from server.config import ServerConfig
+from server.errors import ConfigError, ServerError
+from wire import logs
+
+app = typer.Typer(
+    name="mimamori",
+    help="見守りサーバ。The server that watches over a city's children and elderly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+registry_app = typer.Typer(no_args_is_help=True, help="Cities, detectors, tags, wards, guardians, places.")
+app.add_typer(registry_app, name="registry")
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", help="TOML file; MIMAMORI_SECTION_KEY variables win over it.")
+]
+DEFAULT = configuration.DEFAULT_FILE
+
+
+class Program(StrEnum):
+    """What `serve` can run."""
+
+    DATABASE = "database"
+    BROKER = "broker"
+    INGEST = "ingest"
+    API = "api"
+    NOTIFY = "notify"
+    ALL = "all"
+
+
+class _Child(Protocol):
+    """An embedded server: a child process with a life."""
+
+    @property
+    def process(self) -> Any: ...  # noqa: ANN401 - subprocess.Popen[bytes]
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@app.command()
+def init(config: ConfigFile = DEFAULT) -> None:
+    """鍵と設定を作る。Make keys and a configuration; what is there stays."""
+    from server import keys  # noqa: PLC0415 - see the module's docstring
+    from server.embedded.broker import free_port  # noqa: PLC0415 - as above
+
+    kept = configuration.load(config) if config.exists() else _beside(config)
+    settings = configuration.with_ports(kept, free_port)
+    if not config.exists() or settings != kept:
+        configuration.save(settings, config)
+    for file in keys.make(settings):
+        typer.echo(f"made {file}")
+    typer.echo(f"ready for `mimamori migrate --config {config}`")
+
+
+@app.command()
+def migrate(config: ConfigFile = DEFAULT) -> None:
+    """データベースを最新にする。Bring the database to this release's schema."""
+    from server.store.migrate import migrate as run  # noqa: PLC0415 - see the module's docstring
+
+    settings = configuration.load(config)
+    with _embedded_database(settings):
+        done = run(settings.dsn())
+        if settings.database.passfile:
+            from server.store.roles import set_passwords  # noqa: PLC0415 - as above
+
+            set_passwords(settings.dsn(), Path(settings.database.passfile))
+    typer.echo(f"schema is current ({done.flavour}); applied: {', '.join(done.applied) or 'nothing new'}")
+
+
+@registry_app.command("import")
+def registry_import(file: Path, config: ConfigFile = DEFAULT) -> None:
+    """台帳を読み込む。Read a registry (JSON) into the database; what is there is updated."""
+    from server.registry import importer  # noqa: PLC0415 - see the module's docstring
+
+    settings = configuration.load(config)
+    with _embedded_database(settings):
+        typer.echo(str(importer.import_file(settings, file)))
+
+
+@app.command()
+def serve(program: Program, config: ConfigFile = DEFAULT) -> None:
+    """サーバを動かす。Run one program until SIGTERM or Ctrl-C; `all` runs every one as a process of its own."""
+    settings = configuration.load(config)
+    logs.configure()
+    match program:
+        case Program.DATABASE:
+            from server.embedded.postgres import Postgres  # noqa: PLC0415 - see the module's docstring
+
+            _hold(Postgres(settings.state_dir))
+        case Program.BROKER:
+            from server.embedded.broker import Broker  # noqa: PLC0415 - see the module's docstring
+
+            _hold(Broker(settings.state_dir, settings.broker))
+        case Program.ALL:
+            from server.demo.parts import server_parts  # noqa: PLC0415 - see the module's docstring
+            from server.demo.run import keep_running  # noqa: PLC0415 - see the module's docstring
+
+            keep_running(settings, server_parts(settings, config))
+        case _:
+            asyncio.run(_until_told(_loop_of(program), settings))
+
+
+@app.command()
+def status(
+    config: ConfigFile = DEFAULT,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,  # noqa: FBT002 - Typer's way
+) -> None:
+    """状態を見る。Say what runs and what it holds; exit code 1 when a part is down."""
+    from server import health  # noqa: PLC0415 - see the module's docstring
+
+    report = health.look(configuration.load(config))
+    typer.echo(json.dumps(report.as_json()) if as_json else report.as_text())
+    if not report.is_well:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(  # noqa: PLR0913, PLR0917 - each is one option of the command line
+    state: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path(".mimamori"),
+    speed: Annotated[float, typer.Option(min=0.1, max=600, help="Town seconds in one second.")] = 1.0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the web app; 0 takes a free one.")] = 8780,
+    duration: Annotated[float, typer.Option(min=0, help="Stop after so many seconds; 0 runs on.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the town.")] = 7,
+    headless: Annotated[bool, typer.Option(help="Plain lines, no moving table.")] = False,  # noqa: FBT002 - Typer's way
+) -> None:
+    """街ごと動かす。The whole town on this machine: tags, gateways, phones, broker, database, server, families."""
+    from server.demo.options import DemoOptions  # noqa: PLC0415 - see the module's docstring
+    from server.demo.run import run  # noqa: PLC0415 - see the module's docstring
+
+    options = DemoOptions(
+        state_dir=state.absolute(), speed=speed, port=port, duration_s=duration, seed=seed, headless=headless
+    )
+    raise typer.Exit(run(options))
+
+
+def _beside(config: Path) -> ServerConfig:
+    return configuration.parse({"state_dir": str(config.absolute().parent)})
+
+
+@contextlib.contextmanager
+def _embedded_database(settings: ServerConfig) -> Any:  # noqa: ANN401 - a context manager's own type
+    """Run the embedded PostgreSQL for the length of a command, unless it runs already or another one is configured."""
+    from server.embedded.postgres import AlreadyRunningError, Postgres  # noqa: PLC0415 - see the module's docstring
+
+    with contextlib.ExitStack() as stack:
+        if not settings.database.url:
+            with contextlib.suppress(AlreadyRunningError):
+                stack.enter_context(Postgres(settings.state_dir))
+        yield
+
+
+def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, None]]:
+    match program:
+        case Program.INGEST:
+            from server.ingest.loop import run  # noqa: PLC0415 - see the module's docstring
+        case Program.API:
+            from server.api.app import serve as run  # noqa: PLC0415 - see the module's docstring
+        case Program.NOTIFY:
+            from server.notify.loop import run  # noqa: PLC0415 - see the module's docstring
+        case _:
+            raise ConfigError(f"{program} has no loop of its own")
+    return run
+
+
+async def _until_told(run: Callable[[ServerConfig], Coroutine[Any, Any, None]], settings: ServerConfig) -> None:
+    """Run until it ends or SIGTERM or SIGINT cancels it."""
+    task = asyncio.ensure_future(run(settings))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _hold(child: _Child) -> None:
+    """Keep an embedded server running until a signal, or end with an error when it ends by itself."""
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: told.append(received))
+    child.start()
+    try:
+        while not told:
+            if child.process.poll() is not None:
+                raise ServerError(f"the embedded server ended with {child.process.returncode}")
+            time.sleep(0.25)
+    finally:
+        child.stop()

@@ -1,0 +1,120 @@
+"""Bring the demonstration up: what is missing is made, what is there is used, parts start in order."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from server import config as configuration
+from server import keys
+from server.config import HttpConfig, ServerConfig
+from server.demo import morning, town
+from server.demo.options import DemoOptions
+from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
+from server.demo.screen import StepBar
+from server.embedded.broker import free_port
+from server.registry import importer
+from server.store.migrate import migrate
+from server.supervisor import Supervisor
+from wire.clock import Clock
+
+_MAIL_URL: Final = "mailto://127.0.0.1:{port}?from=mimamori@example.jp&to={{to}}&mode=insecure&format=text"
+_LEAD_S: Final = 3.0
+"""The town's clock reaches its morning so many seconds after it was set: about when the radio starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A town that is up.
+
+    Attributes:
+        town_time_file: where the town time is noted, for the next start.
+    """
+
+    settings: ServerConfig
+    parts: tuple[TitledPart, ...]
+    town_time_file: Path
+
+
+def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up: Callable[[], bool]) -> Prepared | None:
+    """Set up and start everything; None when `give_up` said so meanwhile.
+
+    Raises:
+        ServerError: a step is impossible here; the message says which and why.
+    """
+    bar.step("前回の残りを片づける", "clearing what an earlier run left")
+    supervisor.clear_leftovers()
+    bar.step("設定と鍵", "configuration and keys")
+    settings, ports = _settings(options)
+    keys.make(settings)
+    bar.step("街をつくる", "laying out the town")
+    _make_town(options, settings, ports)
+    settings = _wake(options, settings)
+    inside = server_parts(settings, options.config_file)
+    outside = town_parts(options, ports)
+    for titled in (*inside, *outside):
+        if titled.part.name == "ingest":
+            bar.step("台帳を読み込む", "migrations and registry")
+            _fill(options, settings)
+            settings = _wake(options, settings)
+        bar.step(titled.name_ja, titled.name_en)
+        supervisor.start(titled.part)
+        if not supervisor.wait_ready(titled.part.name, give_up=give_up):
+            return None
+    return Prepared(settings, (*inside, *outside), _town_time_file(options))
+
+
+def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
+    """Return the configuration, written down with the ports of this state directory; those stay from run to run."""
+    file = options.config_file
+    kept = configuration.load(file) if file.exists() else configuration.parse({"state_dir": str(options.state_dir)})
+    ports = _family_ports(options.state_dir / "family.json")
+    http = HttpConfig(port=options.port or free_port())
+    notify = replace(kept.notify, mail_url=_MAIL_URL.format(port=ports.smtp))
+    settings = configuration.with_ports(replace(kept, http=http, notify=notify), free_port)
+    configuration.save(settings, file)
+    return settings, ports
+
+
+def _family_ports(file: Path) -> FamilyPorts:
+    """Return where the families listen: push subscriptions hold the address, so it is chosen once."""
+    if not file.exists():
+        file.write_text(json.dumps({"http": free_port(), "smtp": free_port()}), "utf-8")
+    kept = json.loads(file.read_text("utf-8"))
+    return FamilyPorts(int(kept["http"]), int(kept["smtp"]))
+
+
+def _make_town(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts) -> None:
+    if not (options.town_dir / "town.json").exists():
+        town.make(options, settings, ports, keys.city_file(settings))
+    options.air_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for socket in options.air_dir.glob("*.sock"):
+        socket.unlink()
+
+
+def _wake(options: DemoOptions, settings: ServerConfig) -> ServerConfig:
+    """Set every clock: to the next school-day morning, or to the one after all that was lived through."""
+    wall_ms = time.time_ns() // 1_000_000
+    lived_ms = morning.last_lived_ms(_town_time_file(options))
+    start_ms = morning.next_school_morning(max(wall_ms, lived_ms or 0), settings.city.tz)
+    clock = Clock(wall_ms + round(_LEAD_S * 1000), start_ms, options.speed)
+    town.set_clock(options.town_dir, clock)
+    settings = replace(settings, clock=clock)
+    configuration.save(settings, options.config_file)
+    return settings
+
+
+def _fill(options: DemoOptions, settings: ServerConfig) -> None:
+    """Bring the schema up to date, and the registry in when the town is new."""
+    migrate(settings.dsn())
+    stamp = options.state_dir / "registry.sha256"
+    digest = town.digest(options.town_dir)
+    if not stamp.exists() or stamp.read_text("utf-8") != digest:
+        importer.import_file(settings, options.town_dir / "town.json")
+        stamp.write_text(digest, "utf-8")
+
+
+def _town_time_file(options: DemoOptions) -> Path:
+    return options.state_dir / "town-time.json"

@@ -1,0 +1,52 @@
+"""The city's keys: made once by `mimamori init`, each in a file of its own, 0600."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from server.config import ServerConfig
+from wire.keys import CityBundle, load_seal_key, load_signing_key, new_signing_key, save_private
+
+SEAL: Final = "seal.pem"
+RECEIPT: Final = "receipt.pem"
+VAPID: Final = "vapid.pem"
+KEK: Final = "kek.bin"
+CITY: Final = "city.json"
+_KEK_BYTES: Final = 32
+
+
+def make(config: ServerConfig) -> list[Path]:
+    """Make the keys that are missing and `city.json`; return the new files. Keys that are there are never replaced.
+
+    Raises:
+        wire.errors.KeyFileError: one that is there is not what its name says.
+    """
+    folder = config.keys_dir
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    if not (folder / SEAL).exists():
+        save_private(folder / SEAL, X25519PrivateKey.generate())
+    for name in (RECEIPT, VAPID):
+        if not (folder / name).exists():
+            save_private(folder / name, new_signing_key())
+    if not (folder / KEK).exists():
+        _save_secret(folder / KEK, secrets.token_bytes(_KEK_BYTES))
+    seal_key, receipt_key = load_seal_key(folder / SEAL), load_signing_key(folder / RECEIPT)
+    CityBundle(config.city.id, seal_key.public_key(), receipt_key.public_key()).save(folder / CITY)
+    return sorted(set(folder.iterdir()) - before)
+
+
+def _save_secret(file: Path, secret: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(secret)
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def city_file(config: ServerConfig) -> Path:
+    """Return where detectors find the city's public keys."""
+    return config.keys_dir / CITY
