@@ -1,0 +1,84 @@
+/** The server's HTTP API (/api/openapi.json): types and calls. Times are UTC milliseconds of the town's clock. */
+
+export type Language = 'ja' | 'en'
+export type Named = { name_ja: string; name_en: string }
+export type Ward = Named & { id: string }
+export type TownClock = { simulated: boolean; speed: number; now_ms: number }
+export type Me = {
+  guardian: Named & { language: Language }
+  city: Named & { id: string; tz: string }
+  clock: TownClock
+  wards: Ward[]
+  push_public_key: string | null
+}
+export type Fix = {
+  lat_deg: number
+  lon_deg: number
+  accuracy_m: number
+  heard_at_ms: number
+  received_at_ms: number
+  late: boolean
+}
+export type Place = Fix & { near: Named | null; battery_pct: number | null; sos: boolean; traceable: boolean }
+export type WardEvent = {
+  id: string | number
+  kind: 'arrived' | 'departed' | 'sos'
+  place: Named | null
+  at_ms: number
+  received_at_ms: number
+}
+export type WatchedPlace = Named & { id: string; kind: string; lat_deg: number; lon_deg: number; radius_m: number }
+export type TownMap = GeoJSON.FeatureCollection<GeoJSON.Geometry, Record<string, string | number | null>>
+
+/** The server answered, and said no (RFC 9457). `status` 0: there was no answer at all. */
+export class ApiError extends Error {
+  constructor(readonly status: number, readonly title: string, readonly retryAfterS: number | null = null) {
+    super(`${status} ${title}`)
+    this.name = 'ApiError'
+  }
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  const problem = (await response.json().catch(() => ({}))) as { title?: string }
+  const wait = Number(response.headers.get('Retry-After'))
+  return new ApiError(response.status, problem.title ?? response.statusText, wait > 0 ? wait : null)
+}
+
+async function call(method: string, path: string, body?: unknown): Promise<Response> {
+  const init: RequestInit = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } }
+  if (body !== undefined) {
+    init.body = JSON.stringify(body)
+    init.headers = { Accept: 'application/json', 'Content-Type': 'application/json' }
+  }
+  const response = await fetch(`/api/v1${path}`, init).catch(() => {
+    throw new ApiError(0, 'no answer')
+  })
+  if (!response.ok) throw await refusal(response)
+  return response
+}
+
+async function get<T>(path: string): Promise<T> {
+  return (await (await call('GET', path)).json()) as T
+}
+
+const ward = (id: string) => `/wards/${encodeURIComponent(id)}`
+
+export const signIn = (login: string, code: string) => call('POST', '/session', { login, code })
+export const signOut = () => call('DELETE', '/session')
+export const me = () => get<Me>('/me')
+export const townMap = () => get<TownMap>('/map')
+export const track = async (id: string, date: string) => (await get<{ fixes: Fix[] }>(`${ward(id)}/track?date=${date}`)).fixes
+export const events = async (id: string) => (await get<{ events: WardEvent[] }>(`${ward(id)}/events?limit=50`)).events
+export const places = async (id: string) => (await get<{ places: WatchedPlace[] }>(`${ward(id)}/places`)).places
+export const subscribe = (subscription: PushSubscriptionJSON) => call('PUT', '/push-subscription', subscription)
+export const unsubscribe = (subscription: PushSubscriptionJSON) => call('DELETE', '/push-subscription', subscription)
+
+/** Return the ward's last place, or null where the tag has not been heard yet. */
+export async function place(id: string): Promise<Place | null> {
+  try {
+    return await get<Place>(`${ward(id)}/place`)
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null
+    throw error
+  }
+}

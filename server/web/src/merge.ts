@@ -1,0 +1,56 @@
+/** What an update of the live stream does to what is on the screen. Pure. */
+import type { Fix, Place, WardEvent } from './api'
+
+/** Return the newer place: a late upload never moves a ward back. */
+export function laterPlace(shown: Place | null, incoming: Place): Place {
+  return shown && shown.heard_at_ms > incoming.heard_at_ms ? shown : incoming
+}
+
+/** Return the track with `fix` in its place in time; a fix of the same moment replaces the one shown. */
+export function withFix(track: readonly Fix[], fix: Fix): Fix[] {
+  const index = track.findLastIndex(known => known.heard_at_ms <= fix.heard_at_ms)
+  const repeated = track[index]?.heard_at_ms === fix.heard_at_ms
+  return [...track.slice(0, repeated ? index : index + 1), fix, ...track.slice(index + 1)]
+}
+
+/** Return the events newest first, each id once. */
+export function withEvents(shown: readonly WardEvent[], incoming: readonly WardEvent[]): WardEvent[] {
+  const byId = new Map([...shown, ...incoming].map(event => [event.id, event]))
+  return [...byId.values()].sort((a, b) => b.at_ms - a.at_ms || Number(b.id) - Number(a.id))
+}
+
+/** Return the fix that held at `atMs`: the last one heard by then, or the first of the day. */
+export function fixAt(track: readonly Fix[], atMs: number): Fix | null {
+  return track.findLast(fix => fix.heard_at_ms <= atMs) ?? track[0] ?? null
+}
+
+export type Stay = { near: string; fromMs: number; toMs: number; accuracyM: number; late: boolean }
+
+/** Return the track as a list to be read: neighbouring fixes with the same words for their place are one stay. */
+export function stays(track: readonly Fix[], describe: (fix: Fix) => string): Stay[] {
+  const found: Stay[] = []
+  for (const fix of track) {
+    const near = describe(fix)
+    const last = found.at(-1)
+    if (last?.near === near) {
+      last.toMs = fix.heard_at_ms
+      last.accuracyM = Math.max(last.accuracyM, fix.accuracy_m)
+      last.late ||= fix.late
+    } else {
+      found.push({ near, fromMs: fix.heard_at_ms, toMs: fix.heard_at_ms, accuracyM: fix.accuracy_m, late: fix.late })
+    }
+  }
+  return found
+}
+
+/** Return the points worth drawing: one that lies within the last one's uncertainty says nothing new. */
+export function thinned(track: readonly Fix[], apartM: (a: Fix, b: Fix) => number): Fix[] {
+  const kept: Fix[] = []
+  for (const fix of track) {
+    const last = kept.at(-1)
+    if (!last || apartM(last, fix) > Math.max(15, Math.min(last.accuracy_m, fix.accuracy_m) / 2)) kept.push(fix)
+  }
+  const end = track.at(-1)
+  if (end && kept.at(-1) !== end) kept.push(end)
+  return kept
+}

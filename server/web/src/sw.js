@@ -1,0 +1,47 @@
+// Keeps the app's own files (never an answer of the API: no place and no name is stored) and shows notices.
+const SHELL = 'mimamori-shell-__VERSION__'
+const FILES = ['__FILES__']
+const DEFAULT = { title: 'みまもり', body: 'お知らせがあります。 You have a notice.' }
+
+self.addEventListener('install', event => {
+  const fresh = FILES.map(file => new Request(file, { cache: file.startsWith('/assets/') ? 'default' : 'reload' }))
+  event.waitUntil(caches.open(SHELL).then(cache => cache.addAll(fresh)).then(() => self.skipWaiting()))
+})
+
+self.addEventListener('activate', event => {
+  const stale = names => names.filter(name => name.startsWith('mimamori-shell-') && name !== SHELL)
+  event.waitUntil(
+    caches.keys().then(names => Promise.all(stale(names).map(name => caches.delete(name)))).then(() => self.clients.claim()),
+  )
+})
+
+self.addEventListener('fetch', event => {
+  const url = new URL(event.request.url)
+  if (event.request.method !== 'GET' || url.origin !== self.location.origin) return
+  if (event.request.mode === 'navigate' && url.pathname === '/') {
+    event.respondWith(fetch(event.request).catch(() => caches.match('/')))
+  } else if (FILES.includes(url.pathname) && url.pathname !== '/') {
+    event.respondWith(caches.match(url.pathname).then(hit => hit ?? fetch(event.request)))
+  }
+})
+
+function notice(event) {
+  try {
+    const message = event.data?.json() ?? {}
+    return { ...DEFAULT, ...(message.notification ?? message) } // Declarative Web Push, or its plain predecessor
+  } catch {
+    return DEFAULT
+  }
+}
+
+self.addEventListener('push', event => {
+  const { title, body, tag, lang } = notice(event)
+  event.waitUntil(self.registration.showNotification(title, { body, tag, lang, icon: '/icon-192.png', badge: '/icon-192.png' }))
+})
+
+self.addEventListener('notificationclick', event => {
+  event.notification.close()
+  event.waitUntil(
+    self.clients.matchAll({ type: 'window', includeUncontrolled: true }).then(([open]) => open?.focus() ?? self.clients.openWindow('/')),
+  )
+})
