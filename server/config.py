@@ -23,7 +23,7 @@ ROLES: Final = ("mimamori", "ingest", "api", "notify")
 """Database roles: the owner, and one of least rights for each process."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ALIASES: Final = {"MIMAMORI_NATS_SERVER": "MIMAMORI_BROKER_NATS_SERVER"}
-_OTHER_PROGRAMS: Final = ("EDGE", "DETECTOR", "SIM", "DEMO", "WEB", "TEST", "BENCH")
+_OTHER_PROGRAMS: Final = ("EDGE", "DETECTOR", "SIM", "DEMO", "WEB", "SKIP", "TEST", "BENCH")
 _Section = TypeVar("_Section")
 
 

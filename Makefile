@@ -1,0 +1,85 @@
+# Everything starts here, from nothing but python3 (3.11 or newer) and a network. `make help` says what there is.
+
+SHELL   := /bin/sh
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+STAMP   := $(VENV)/.synced
+UV      := uv==0.13.9
+WEB     := $(wildcard server/web/*.json server/web/*.ts server/web/*.js server/web/index.html) \
+           $(shell find server/web/src server/web/public -type f 2>/dev/null)
+
+# make demo
+STATE    ?= .mimamori
+SPEED    ?= 1
+PORT     ?= 8780
+DURATION ?= 0
+HEADLESS ?=
+# make test, make fuzz
+TESTS        ?=
+FUZZ_SECONDS ?= 60
+
+DEBIAN := chromium dbus tshark fonts-noto-cjk mosquitto
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test debian check bench fuzz lock clean
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  make demo SPEED=60                   an hour a minute"
+	@echo "  make demo DURATION=40 HEADLESS=1     stops by itself; the last line is JSON"
+	@echo "  make demo PORT=9000 STATE=/tmp/town  another port, another place"
+
+install: $(STAMP) ## install everything into .venv
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mimamori needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "This Python cannot make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(BIN)/uv: | $(BIN)/python
+	@echo "installing $(UV)"
+	@$(BIN)/python -m pip install --quiet '$(UV)'
+
+$(STAMP): pyproject.toml uv.lock hatch_build.py $(WEB) | $(BIN)/uv
+	@echo "installing what uv.lock names, building the web app"
+	@$(BIN)/uv sync --frozen --all-extras --inexact --reinstall-package mimamori
+	@touch $@
+
+demo: $(STAMP) ## the whole town on this machine; Ctrl-C stops it
+	@$(BIN)/mimamori demo --state '$(STATE)' --speed $(SPEED) --port $(PORT) --duration $(DURATION) \
+	  $(if $(filter-out 0 false no,$(HEADLESS)),--headless,)
+
+test: $(STAMP) debian ## all tests; TESTS=tests/wire for some
+	@$(BIN)/pytest $(TESTS)
+
+debian: ## install the Debian packages that tests want, where that is possible
+	@sh scripts/debian-packages $(DEBIAN)
+
+check: $(STAMP) ## ruff, mypy --strict, import-linter, svelte-check
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@sh scripts/check-web
+
+bench: $(STAMP) ## every figure, each beside its peer
+	@for file in bench/bench_*.py; do [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+bench-%: $(STAMP)
+	@$(BIN)/python bench/bench_$*.py
+
+fuzz: $(STAMP) ## the parsers, for FUZZ_SECONDS each
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -o addopts= --import-mode=importlib -q tests/fuzz --timeout 0
+
+lock: | $(BIN)/uv ## write uv.lock anew
+	@$(BIN)/uv lock --upgrade
+
+clean: ## remove all that was made here: environment, state, builds, caches
+	@sh scripts/clean '$(STATE)'
