@@ -84,5 +84,5 @@ class AccessLog:
         self._metrics.seconds.labels(route).observe(seconds)
         log.info(
             "request.answered",
-            extra={"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)},
+            extra={"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)},
         )

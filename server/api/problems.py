@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -132,3 +133,15 @@ def documented(*problems: Problem) -> dict[int | str, dict[str, Any]]:
         content["schema"] = {"$ref": "#/components/schemas/Problem"}
         content.setdefault("examples", {})[problem.code] = {"value": problem.body()}
     return responses
+
+
+def of_validation(error: RequestValidationError) -> JSONResponse:
+    """Return the answer to input that does not fit: which field and why, never its value."""
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return answer(MALFORMED)
+    # An unknown name is the client's own text: it is told apart by its place alone.
+    places = (one["loc"][:-1] if one["type"] == "extra_forbidden" else one["loc"] for one in found)
+    where = [".".join(str(step) for step in place) for place in places]
+    errors = [{"where": place, "what": str(one["type"])} for place, one in zip(where, found, strict=True)]
+    return answer(INVALID, errors=errors)

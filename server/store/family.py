@@ -6,7 +6,7 @@ Times of the town, UTC ms.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from psycopg.rows import class_row
 
@@ -74,7 +74,7 @@ class EventRow:
 
     ward_id: str
     id: int
-    kind: str
+    kind: Literal["arrived", "departed", "sos"]
     place_ja: str | None
     place_en: str | None
     at_ms: int
@@ -117,7 +117,7 @@ def _asked(grant: Grant, **more: object) -> dict[str, object]:
 
 async def grant(conn: Connection, guardian_id: str, ward_id: str, *, at_ms: int) -> Grant | None:
     """Return the right of `guardian_id` to see `ward_id` now, or None: no such ward, or not theirs."""
-    query = f"SELECT 1 WHERE {_GRANTED}"  # noqa: S608 - constants of this module
+    query = f"SELECT 1 WHERE {_GRANTED}"
     asked = {"guardian_id": guardian_id, "ward_id": ward_id, "at_ms": at_ms}
     found = await (await conn.execute(query, asked)).fetchone()
     return Grant(guardian_id, ward_id, at_ms) if found else None

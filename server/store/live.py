@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,7 @@ class AccessRow:
 Heard = Listening | WardChanged | AccessChanged
 
 
-async def listen(dsn: str) -> AsyncIterator[Heard]:
+async def listen(dsn: str) -> AsyncGenerator[Heard, None]:
     """Yield what is notified, over one connection of its own, until that fails with one of `pool.DOWN`."""
     async with await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=3) as conn:
         await conn.execute("LISTEN live")

@@ -15,7 +15,7 @@ DOWN: Final = (OperationalError, InterfaceError)
 
 
 def make_pool(dsn: str, *, max_size: int = 8, timeout_s: float = 3.0) -> Pool:
-    """Return a closed pool: `async with make_pool(…)` opens it, also while the database is down.
+    """Return a pool that is still closed; entering it opens it, also while the database is down.
 
     Args:
         dsn: libpq conninfo or URL.

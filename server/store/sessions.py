@@ -74,7 +74,8 @@ async def end(conn: Connection, token_hash: bytes) -> None:
 async def sweep(conn: Connection, *, now_ms: int, idle_ms: int) -> int:
     """Delete sessions that are no longer in force; return how many."""
     cursor = await conn.execute(
-        "DELETE FROM session WHERE expires_at <= to_timestamp(%s / 1000.0) OR last_used_at <= to_timestamp(%s / 1000.0)",
+        "DELETE FROM session"
+        " WHERE expires_at <= to_timestamp(%s / 1000.0) OR last_used_at <= to_timestamp(%s / 1000.0)",
         (now_ms, now_ms - idle_ms),
     )
     return cursor.rowcount

@@ -1,0 +1,217 @@
+"""Puts the API together and serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import Response
+
+from server.accounts.sessions import SessionRules, Sessions, wall_ms
+from server.accounts.signin import SignIn, SignInLimits
+from server.api import batches, events, live, me, monitor, openapi, place, problems, push, session, track
+from server.api import map as town
+from server.api.access import Parts
+from server.api.bridge import Bridge
+from server.api.guard import BodyLimit, LastResort, SameSite, SecurityHeaders
+from server.api.hub import Hub, HubSettings
+from server.api.metrics import AccessLog, Metrics
+from server.api.townmap import TownMap
+from server.api.vapid import public_key
+from server.api.web import STATIC_DIR, WebApp
+from server.config import ServerConfig
+from server.store.pool import DOWN, Pool, make_pool
+from wire.keys import CityBundle
+
+log = logging.getLogger(__name__)
+
+_SWEEP_SESSIONS_S: Final = 3600.0
+_STOP_WITHIN_S: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """What tests turn and a city does not.
+
+    Attributes:
+        rules: how long sessions live.
+        limits: how often one may try to sign in.
+        now_ms: the wall clock that sessions live by.
+        static_dir: the built web app.
+    """
+
+    rules: SessionRules = field(default_factory=SessionRules)
+    limits: SignInLimits = field(default_factory=SignInLimits)
+    now_ms: Callable[[], int] = wall_ms
+    static_dir: Path = STATIC_DIR
+
+
+def create_app(config: ServerConfig, pool: Pool, knobs: Knobs | None = None) -> FastAPI:
+    """Return the application; `pool` is opened and closed by the caller, background tasks by the application."""
+    knobs = knobs or Knobs()
+    parts = _parts(config, pool, knobs)
+    app = FastAPI(
+        title="mimamori",
+        version="1",
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.parts = parts
+    for module in (session, me, place, track, events, live, push, batches, town, monitor):
+        app.include_router(module.router)
+    app.router.default = WebApp(knobs.static_dir)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # the way FastAPI documents
+    _handle_errors(app)
+    _put_guards(app, config, parts.metrics)
+    return app
+
+
+def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
+    metrics = Metrics()
+    town_map = TownMap(config.city.id)
+    settings = HubSettings(config.dsn("api"), config.clock, knobs.rules, knobs.now_ms)
+    bundle = CityBundle.load(config.keys_dir / "city.json")
+    return Parts(
+        config=config,
+        pool=pool,
+        sessions=Sessions(pool, rules=knobs.rules, now_ms=knobs.now_ms),
+        signin=SignIn(pool, knobs.limits),
+        hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
+        bridge=Bridge(config.mqtt_url(), config.city.id, receipt_key=bundle.receipt_key, metrics=metrics),
+        metrics=metrics,
+        town_map=town_map,
+        push_public_key=public_key(config.keys_dir / "vapid.pem"),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    tasks = [
+        asyncio.create_task(work, name=name)
+        for name, work in (
+            ("hub", parts.hub.run()),
+            ("bridge", parts.bridge.run()),
+            ("sessions", _sweep_sessions(parts.sessions)),
+        )
+    ]
+    try:
+        yield
+    finally:
+        parts.hub.close_all("stopping")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _sweep_sessions(sessions: Sessions) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_SESSIONS_S)
+        try:
+            removed = await sessions.sweep()
+        except Exception as error:
+            log.exception("sessions.unswept", extra={"error": type(error).__name__})
+        else:
+            log.info("sessions.swept", extra={"removed": removed})
+
+
+def _handle_errors(app: FastAPI) -> None:
+    async def problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, problems.ProblemError)  # noqa: S101 - registered for it alone
+        return problems.answer(error.problem, error.headers)
+
+    async def bare(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+        return problems.answer(problems.of_status(error.status_code), error.headers)
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+        return problems.of_validation(error)
+
+    async def down(_: Request, error: Exception) -> Response:
+        log.warning("database.down", extra={"error": type(error).__name__})
+        return problems.answer(problems.UNAVAILABLE, {"retry-after": "5"})
+
+    app.add_exception_handler(problems.ProblemError, problem)
+    app.add_exception_handler(HTTPException, bare)
+    app.add_exception_handler(RequestValidationError, invalid)
+    for kind in DOWN:
+        app.add_exception_handler(kind, down)
+
+
+def _put_guards(app: FastAPI, config: ServerConfig, metrics: Metrics) -> None:
+    """Wrap the routes; the first added is the innermost."""
+    app.add_middleware(LastResort)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SameSite, public_url=config.http.public_url)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=6)
+    app.add_middleware(SecurityHeaders, https=config.http.public_url.startswith("https:"))
+    app.add_middleware(AccessLog, metrics=metrics)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that ends live streams when it stops, and leaves signals to `serve`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Touch no signal: uvicorn would raise it again after a clean stop."""
+        yield
+
+    async def shutdown(self, *args: object, **kwargs: object) -> None:
+        """End the streams first: they would be waited for."""
+        app = self.config.app
+        if isinstance(app, FastAPI):
+            app.state.parts.hub.close_all("stopping")
+        await super().shutdown(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+
+
+async def serve(config: ServerConfig) -> None:
+    """Serve the API and the web app until SIGTERM or SIGINT, then end what is open and return.
+
+    Raises:
+        KeyFileError: the city's keys are missing; run `mimamori init`.
+        SystemExit: the port is taken.
+    """
+    async with make_pool(config.dsn("api")) as pool:
+        server = _Server(
+            uvicorn.Config(
+                create_app(config, pool),
+                host=config.http.host,
+                port=config.http.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                ws="none",
+                timeout_graceful_shutdown=_STOP_WITHIN_S,
+            )
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop, server)
+        log.info("api.serving", extra={"port": config.http.port})
+        await server.serve()
+        log.info("api.stopped")
+
+
+def _stop(server: uvicorn.Server) -> None:
+    server.should_exit = True
