@@ -6,8 +6,9 @@ second, see docs/WIRE.md), and a full counter. A detector has no key: it cannot 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Final
 
 import cbor2
 
@@ -26,7 +27,8 @@ class MergeError(WireError):
     """The kept state of open windows cannot be read."""
 
 
-class Merged(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Merged:
     """What one detector heard of one id in one window.
 
     Attributes:
@@ -46,6 +48,9 @@ class Merged(NamedTuple):
     first_heard_ms: int
     last_heard_ms: int
     best_heard_ms: int
+
+
+_VALUES = attrgetter(*(f.name for f in fields(Merged)))
 
 
 class _Tag:
@@ -175,7 +180,7 @@ class Merge:
         still_open = list(self._open())
         if not rows and not still_open:
             return b""
-        return cbor2.dumps([STATE_VERSION, [list(row) for row in rows], still_open])
+        return cbor2.dumps([STATE_VERSION, [list(_VALUES(row)) for row in rows], still_open])
 
     def load(self, state: bytes) -> None:
         """Take up a dumped state: its open rows come back closed, for their window is over by now.

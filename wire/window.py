@@ -43,7 +43,7 @@ class SendWindow:
         self._due_at_s[sequence] = now_s + self.timeout_s
 
     def on_receipt(self, sequences: Iterable[int]) -> int:
-        """Free the places of receipted batches; return how many were outstanding (repeats and strangers count nothing)."""
+        """Free the places of receipted batches; return how many were outstanding, repeats and strangers not counted."""
         known = sum(self._due_at_s.pop(n, None) is not None for n in sequences)
         self.allowed = min(self.size, self.allowed + known)
         return known

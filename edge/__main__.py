@@ -1,0 +1,139 @@
+"""`mimamori-edge`: run gateways, replay a capture through the same pipeline, make a key."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from edge import agent, config, health, replay
+from edge.errors import CaptureError, ConfigError
+from wire import keys, logs
+from wire.errors import WireError
+from wire.formats import Formats
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="The gateway of the watched town. 見守りゲートウェイ"
+)
+
+EXIT_BAD_INPUT = 2
+
+
+@app.command()
+def run(
+    config_files: Annotated[list[Path] | None, typer.Option("--config", help="TOML file of one gateway.")] = None,
+    config_dir: Annotated[Path | None, typer.Option(help="Folder of TOML files, one gateway each.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus text on this loopback port.")] = None,
+    log_level: str = "INFO",
+) -> None:
+    """Run one gateway, or many in one process, until SIGTERM. ゲートウェイを動かす"""
+    logs.configure(log_level)
+    files = [*(config_files or []), *(sorted(config_dir.glob("*.toml")) if config_dir else [])]
+    if not files:
+        raise _stop_with("no configuration: give --config FILE or --config-dir DIR with *.toml in it")
+    try:
+        configs = [config.load(path, os.environ) for path in files]
+        config.check_distinct(configs, files)
+    except ConfigError as error:
+        raise _stop_with(str(error)) from error
+    asyncio.run(_run(configs, metrics_port))
+
+
+async def _run(configs: list[config.EdgeConfig], metrics_port: int | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    healths: dict[str, health.Health] = {}
+    server = None if metrics_port is None else await health.serve_metrics(metrics_port, healths)
+    try:
+        await agent.run_all(configs, stop, healths)
+    finally:
+        if server is not None:
+            server.close()
+
+
+@app.command(name="replay")
+def replay_(
+    file: Annotated[Path, typer.Argument(help="btsnoop, pcap or pcapng.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002 -- Typer
+    config_file: Annotated[Path | None, typer.Option("--config", help="Take formats and window from it.")] = None,
+) -> None:
+    """Push a recorded capture through the pipeline of a live gateway and say what became of it. 記録を再生する"""
+    try:
+        formats, window_s = _formats(config_file)
+        result = replay.run(file, formats, window_s=window_s)
+    except (ConfigError, CaptureError) as error:
+        raise _stop_with(f"{file.name}: {error}" if isinstance(error, CaptureError) else str(error)) from error
+    if as_json:
+        typer.echo(json.dumps({"file": file.name, **result.to_json()}, ensure_ascii=False))
+    else:
+        _print(file, result)
+    if result.problem:
+        raise typer.Exit(1)
+
+
+def _formats(config_file: Path | None) -> tuple[Formats, float]:
+    if config_file is None:
+        return Formats.parse(["eid"]), config.ScanConfig.window_s
+    loaded = config.load(config_file, os.environ)
+    return loaded.formats, loaded.scan.window_s
+
+
+def _print(file: Path, result: replay.Replay) -> None:
+    console = Console()
+    totals = Table(title=f"再生 Replay: {file.name}", show_header=False)
+    totals.add_row("パケット packets", str(result.packets))
+    totals.add_row("アドバタイズ advertisements", str(result.advertisements))
+    totals.add_row("登録形式として採用 accepted", str(result.sight.accepted), style="green" if result.rows else "")
+    totals.add_row("破棄 dropped", str(sum(result.sight.dropped.values())))
+    for reason, count in result.sight.dropped.most_common():
+        totals.add_row(f"  {reason}", str(count), style="dim")
+    totals.add_row("送信される行 rows for the city", str(result.rows))
+    console.print(totals)
+    for title, counter in (("PDU", result.pdus), ("アドレス address", result.addresses), ("ID", result.sightings)):
+        _print_counts(console, title, counter.most_common(20), len(counter))
+    if not result.rows:
+        console.print("保存されるものはありません。 Nothing of this would be stored.")
+    if result.problem:
+        console.print(f"途中で中断 Stopped early: {result.problem}", style="red")
+
+
+def _print_counts(console: Console, title: str, counts: list[tuple[str, int]], of: int) -> None:
+    if not counts:
+        return
+    table = Table("", "数 count", title=title if len(counts) == of else f"{title} ({len(counts)}/{of})")
+    for name, count in counts:
+        table.add_row(name, str(count))
+    console.print(table)
+
+
+@app.command()
+def keygen(file: Annotated[Path, typer.Argument(help="Where to write the private key (PEM, mode 0600).")]) -> None:
+    """Make a signing key and print its public half for the city's registry. 署名鍵を作る"""
+    if file.exists():
+        raise _stop_with(f"{file}: exists; a key is never overwritten")
+    try:
+        key = keys.new_signing_key()
+        keys.save_private(file, key)
+    except (OSError, WireError) as error:
+        raise _stop_with(f"{file}: cannot be written: {error}") from error
+    typer.echo(keys.encode_public(key.public_key()))
+
+
+def _stop_with(message: str) -> typer.Exit:
+    Console(stderr=True).print(message, style="red", soft_wrap=True, markup=False, highlight=False)
+    return typer.Exit(EXIT_BAD_INPUT)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

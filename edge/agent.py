@@ -1,0 +1,171 @@
+"""One gateway, wired together; and a process that hosts many, none of which takes another down."""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Self
+
+from edge.config import EdgeConfig
+from edge.errors import EdgeError
+from edge.health import Health
+from edge.keep import Keeper, Sealer
+from edge.position import GpsdClient, Track
+from edge.retry import wait_s
+from edge.scan import Source, open_source
+from edge.sight import Sight
+from edge.uplink import Uplink
+from wire import keys
+from wire.errors import OutboxError, WireError
+from wire.merge import Merge
+from wire.outbox import Outbox
+from wire.window import SendWindow
+
+log = logging.getLogger(__name__)
+
+STOP_S = 5.0
+"""Wall seconds given to publishing when the program is asked to stop."""
+
+
+@dataclass(slots=True)
+class Agent:
+    """The parts of one gateway."""
+
+    config: EdgeConfig
+    outbox: Outbox
+    source: Source
+    keeper: Keeper
+    uplink: Uplink
+    health: Health
+    gpsd: GpsdClient | None
+
+    @classmethod
+    def open(cls, config: EdgeConfig) -> Self:
+        """Return an agent with its outbox open and its journal restored.
+
+        Raises:
+            WireError: a key file or the outbox cannot be used.
+            EdgeError: the city file is of another city.
+        """
+        sealer = _sealer(config)
+        outbox = _outbox(config)
+        try:
+            return cls._wired(config, sealer, outbox)
+        except BaseException:
+            outbox.close()
+            raise
+
+    @classmethod
+    def _wired(cls, config: EdgeConfig, sealer: Sealer, outbox: Outbox) -> Self:
+        merge = Merge(round(config.scan.window_s * 1000), max_rows=config.scan.max_rows)
+        sight = Sight(config.formats, merge)
+        health = Health(config.detector, sight, outbox)
+        track = Track(config.position.max_age_s) if config.position.gpsd else None
+        source = open_source(config, sight, health.counts, position=outbox.restore()[1])
+        keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
+        keeper.restore()
+        uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config))
+        return cls(config, outbox, source, keeper, uplink, health, _gpsd(config, track, health.counts))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then put away what was heard, publish for a moment and end."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                lasting = [tasks.create_task(self.uplink.run())]
+                if self.gpsd is not None:
+                    lasting.append(tasks.create_task(self.gpsd.run()))
+                hearing = tasks.create_task(self.source.run())
+                keeping = tasks.create_task(self.keeper.run())
+                await stop.wait()
+                await self.source.finish()
+                keeping.cancel()
+                self._keep_last()
+                hearing.cancel()
+                is_drained = await self.uplink.drained(STOP_S)
+                log.info("agent.stopped", extra={"detector": self.config.detector, "settled": is_drained})
+                for task in lasting:
+                    task.cancel()
+        finally:
+            self.outbox.close()
+
+    def _keep_last(self) -> None:
+        try:
+            self.keeper.keep(is_final=True)
+        except OutboxError as error:
+            rows = len(self.keeper.sight.merge.ready)
+            log.error(  # noqa: TRY400 -- the kind of error says it all
+                "rows.left", extra={"detector": self.config.detector, "rows": rows, "reason": type(error).__name__}
+            )
+
+
+def _sealer(config: EdgeConfig) -> Sealer:
+    city = keys.CityBundle.load(config.keys.city_file)
+    if city.city != config.city:
+        raise EdgeError(f"the city file is of {city.city}, the configuration of {config.city}")
+    return Sealer(city, config.detector, keys.load_signing_key(config.keys.signing_key_file), config.clock)
+
+
+def _outbox(config: EdgeConfig) -> Outbox:
+    try:
+        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise EdgeError(f"state_dir cannot be made: {error.strerror}") from error
+    return Outbox.open(config.state_dir / "outbox.db", max_bytes=config.outbox.max_bytes)
+
+
+def _window(config: EdgeConfig) -> SendWindow:
+    jitter = random.uniform(1.0, 1.3)  # noqa: S311 -- spreads load, keeps no secret
+    return SendWindow(timeout_s=config.broker.receipt_timeout_s * jitter)
+
+
+def _gpsd(config: EdgeConfig, track: Track | None, counts: Counter[str]) -> GpsdClient | None:
+    if track is None:
+        return None
+    device = {"": config.detector, "*": ""}.get(config.position.device, config.position.device)
+    return GpsdClient(config.position.gpsd, device, track, counts=counts, now_ms=config.clock.now_ms)
+
+
+async def supervise(config: EdgeConfig, stop: asyncio.Event, healths: dict[str, Health]) -> None:
+    """Run one agent until `stop`; when it fails, say so, wait and start it anew.
+
+    Args:
+        config: of the agent.
+        stop: set from outside.
+        healths: filled in by detector, for metrics.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            agent = Agent.open(config)
+            healths[config.detector] = agent.health
+            agent.health.counts["restarts"] = failures
+            log.info(
+                "agent.started", extra={"detector": config.detector, "source": config.scan.source.partition(":")[0]}
+            )
+            await agent.run(stop)
+        except (EdgeError, WireError) as error:
+            failures += 1
+            reason = type(error).__name__
+            log.error("agent.failed", extra={"detector": config.detector, "reason": reason, "attempt": failures})  # noqa: TRY400
+        except Exception:
+            failures += 1
+            log.exception("agent.crashed", extra={"detector": config.detector, "attempt": failures})
+        else:
+            return
+        await _stop_or_wait(stop, wait_s(failures, most_s=60.0))
+
+
+async def _stop_or_wait(stop: asyncio.Event, limit_s: float) -> None:
+    try:
+        async with asyncio.timeout(limit_s):
+            await stop.wait()
+    except TimeoutError:
+        pass
+
+
+async def run_all(configs: list[EdgeConfig], stop: asyncio.Event, healths: dict[str, Health]) -> None:
+    """Run an agent for each configuration in this process until `stop`."""
+    async with asyncio.TaskGroup() as agents:
+        for config in configs:
+            agents.create_task(supervise(config, stop, healths))

@@ -1,0 +1,100 @@
+"""Counters of one gateway, its heartbeat and, for whoever wants to scrape them, Prometheus text."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+from edge.sight import Sight
+from wire.messages import Heartbeat
+from wire.outbox import Outbox
+
+PREFIX = "mimamori_edge_"
+
+
+@dataclass(slots=True)
+class Health:
+    """What one agent counts.
+
+    Attributes:
+        counts: by name; every name ends in what is counted, and becomes `mimamori_edge_<name>_total`.
+        is_connected: to the broker.
+    """
+
+    detector: str
+    sight: Sight
+    outbox: Outbox
+    counts: Counter[str] = field(default_factory=Counter)
+    is_connected: bool = False
+    started_s: float = field(default_factory=time.monotonic)
+
+    def heartbeat(self, state: str = "online") -> Heartbeat:
+        """Return what the city is told, at wall time."""
+        totals = self.outbox.totals()
+        dropped = self.sight.dropped
+        malformed = dropped["malformed"]
+        return Heartbeat(
+            detector=self.detector,
+            epoch=self.outbox.epoch,
+            sent_at_ms=time.time_ns() // 1_000_000,
+            uptime_s=int(time.monotonic() - self.started_s),
+            queued_batches=totals.pending_batches,
+            oldest_queued_ms=totals.oldest_ms,
+            heard=self.sight.advertisements,
+            dropped=dropped.total() - malformed,
+            errors=malformed + self.counts.total(),
+            software=software(),
+            state=state,
+            rows_total=totals.put_rows,
+        )
+
+    def lines(self) -> list[str]:
+        """Return the samples of this agent in Prometheus' text format."""
+        label = f'detector="{self.detector}"'
+        totals = self.outbox.totals()
+        values: dict[str, int] = {
+            "advertisements_total": self.sight.advertisements,
+            "accepted_total": self.sight.accepted,
+            "rows_put_total": totals.put_rows,
+            "rows_accepted_total": totals.accepted_rows,
+            "rows_refused_total": totals.refused_rows,
+            "pending_batches": totals.pending_batches,
+            "pending_rows": totals.pending_rows,
+            "connected": int(self.is_connected),
+            **{f"{name}_total": count for name, count in sorted(self.counts.items())},
+        }
+        samples = [f"{PREFIX}{name}{{{label}}} {value}" for name, value in values.items()]
+        samples += [
+            f'{PREFIX}dropped_total{{{label},reason="{reason}"}} {count}'
+            for reason, count in sorted(self.sight.dropped.items())
+        ]
+        return samples
+
+
+def software() -> str:
+    """Return name and version of this program."""
+    try:
+        return f"mimamori-edge {version('mimamori')}"
+    except PackageNotFoundError:
+        return "mimamori-edge"
+
+
+async def serve_metrics(port: int, agents: Mapping[str, Health]) -> asyncio.Server:
+    """Return a server on the loopback address that answers every request with all agents' samples."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await reader.readuntil(b"\r\n\r\n")
+            body = "\n".join(line for health in agents.values() for line in health.lines()).encode() + b"\n"
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {len(body)}\r\n"
+            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+            await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # whoever asked went away or never asked
+        finally:
+            writer.close()
+
+    return await asyncio.start_server(answer, "127.0.0.1", port)
