@@ -18,7 +18,10 @@ from wire.errors import WireError
 from wire.formats import Formats
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help="The gateway of the watched town. 見守りゲートウェイ"
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="見守りゲートウェイ。 The gateway of the watched town.",
 )
 
 EXIT_BAD_INPUT = 2
@@ -31,7 +34,7 @@ def run(
     metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus text on this loopback port.")] = None,
     log_level: str = "INFO",
 ) -> None:
-    """Run one gateway, or many in one process, until SIGTERM. ゲートウェイを動かす"""
+    """ゲートウェイを動かす。 Run one gateway, or many in one process, until SIGTERM."""
     logs.configure(log_level)
     files = [*(config_files or []), *(sorted(config_dir.glob("*.toml")) if config_dir else [])]
     if not files:
@@ -63,7 +66,7 @@ def replay_(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002 -- Typer
     config_file: Annotated[Path | None, typer.Option("--config", help="Take formats and window from it.")] = None,
 ) -> None:
-    """Push a recorded capture through the pipeline of a live gateway and say what became of it. 記録を再生する"""
+    """記録を再生する。 Push a capture through the pipeline of a live gateway and say what became of it."""
     try:
         formats, window_s = _formats(config_file)
         result = replay.run(file, formats, window_s=window_s)
@@ -79,7 +82,7 @@ def replay_(
 
 def _formats(config_file: Path | None) -> tuple[Formats, float]:
     if config_file is None:
-        return Formats.parse(["eid"]), config.ScanConfig.window_s
+        return Formats.parse(["eid"]), config.ScanConfig().window_s
     loaded = config.load(config_file, os.environ)
     return loaded.formats, loaded.scan.window_s
 
@@ -114,7 +117,7 @@ def _print_counts(console: Console, title: str, counts: list[tuple[str, int]], o
 
 @app.command()
 def keygen(file: Annotated[Path, typer.Argument(help="Where to write the private key (PEM, mode 0600).")]) -> None:
-    """Make a signing key and print its public half for the city's registry. 署名鍵を作る"""
+    """署名鍵を作る。 Make a signing key and print its public half for the city's registry."""
     if file.exists():
         raise _stop_with(f"{file}: exists; a key is never overwritten")
     try:
