@@ -1,0 +1,38 @@
+"""Connections, and the names by which the rest of the server knows the driver: nobody else imports it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import psycopg
+from psycopg.rows import TupleRow
+
+Connection = psycopg.AsyncConnection[TupleRow]
+DatabaseError = psycopg.Error
+"""Whatever the database refuses or cannot do now."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+
+
+async def connect(dsn: str) -> Connection:
+    """Return a connection in autocommit mode, which speaks UTC; transactions are opened by name.
+
+    Raises:
+        DatabaseError: no database, or not for this role.
+    """
+    conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+    await conn.execute("SET timezone = 'UTC'")
+    return conn
+
+
+def at(ms: int) -> datetime:
+    """Return a UTC millisecond as the database has it; the years 1 to 9999 are kept to."""
+    try:
+        return _EPOCH + ms * _MS
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if ms > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+def ms_of(moment: datetime) -> int:
+    """Return a moment of the database as UTC milliseconds."""
+    return (moment - _EPOCH) // _MS
