@@ -73,7 +73,7 @@ class Outbox:
     def __init__(self, database: sqlite3.Connection, lock_file: IO[bytes], path: Path) -> None:
         self._database = database
         self._lock_file = lock_file
-        self._ballast = path.with_name(path.name + ".ballast")
+        self._ballast = _ballast_of(path)
         self._mutex = threading.Lock()
         self.epoch = int(database.execute("SELECT epoch FROM state").fetchone()[0])
 
@@ -91,9 +91,7 @@ class Outbox:
         target = Path(path)
         lock_file = _locked(target.with_name(target.name + ".lock"))
         try:
-            with _named_errors():
-                database = _connected(target, max_bytes)
-                outbox = cls(database, lock_file, target)
+            outbox = cls(_opened(target, max_bytes), lock_file, target)
         except BaseException:
             lock_file.close()
             raise
@@ -240,6 +238,20 @@ def _locked(path: Path) -> IO[bytes]:
     return lock_file
 
 
+def _ballast_of(path: Path) -> Path:
+    return path.with_name(path.name + ".ballast")
+
+
+def _opened(path: Path, max_bytes: int) -> sqlite3.Connection:
+    try:
+        with _named_errors():
+            return _connected(path, max_bytes)
+    except OutboxFullError:  # a full disk must not keep a detector from starting and booking receipts
+        _ballast_of(path).unlink(missing_ok=True)
+        with _named_errors():
+            return _connected(path, max_bytes)
+
+
 def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     try:
@@ -254,15 +266,17 @@ def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
             "INSERT OR IGNORE INTO state VALUES (1, ?, ?, 1, 0, 0, 0)", (_LAYOUT, 1 + secrets.randbelow(2**32 - 1))
         )
         database.execute("COMMIT")
-        layout = database.execute("SELECT layout FROM state").fetchone()[0]
+        _check_layout(database)
         _sync_directory(path.parent)
     except BaseException:
         database.close()
         raise
-    if layout != _LAYOUT:
-        database.close()
-        raise OutboxError("an outbox of a layout that we do not know")
     return database
+
+
+def _check_layout(database: sqlite3.Connection) -> None:
+    if database.execute("SELECT layout FROM state").fetchone() != (_LAYOUT,):
+        raise OutboxError("an outbox of a layout that we do not know")
 
 
 def _sync_directory(directory: Path) -> None:
@@ -289,7 +303,7 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
             raise OutboxFull("the outbox or its disk is full") from error
         raise OutboxError(f"the outbox failed: {getattr(error, 'sqlite_errorname', error)}") from error
