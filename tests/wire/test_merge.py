@@ -1,0 +1,147 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.merge import MAX_COUNT, Key, Merge, MergeError
+
+A: Key = (0, b"aaaaaaaa")
+B: Key = (0, b"bbbbbbbb")
+
+
+def test_a_window_becomes_one_row_with_best_mean_and_count() -> None:
+    merge = Merge(10_000)
+    merge.hear(A, -80, at_ms=0)
+    for at_ms, rssi_dbm in ((1_000, -70), (2_000, -60), (3_000, -75)):
+        merge.hear(A, rssi_dbm, at_ms=at_ms, sealed=b"sealed")
+    merge.close()
+    first, row = merge.ready
+    assert (first.count, first.first_heard_ms, first.rssi_best_dbm) == (1, 0, -80)
+    assert (row.rssi_best_dbm, row.rssi_mean_dbm, row.count) == (-60, -68, 3)
+    assert (row.first_heard_ms, row.last_heard_ms, row.best_heard_ms) == (1_000, 3_000, 2_000)
+    assert row.sealed == b"sealed"
+
+
+def test_the_first_sight_of_an_id_does_not_wait() -> None:
+    merge = Merge(10_000)
+    assert merge.hear(A, -80, at_ms=0)
+    assert not merge.hear(A, -80, at_ms=1_000)
+    assert len(merge.ready) == 1
+
+
+def test_an_id_not_heard_for_long_is_new_again() -> None:
+    merge = Merge(10_000, forget_ms=60_000)
+    merge.hear(A, -80, at_ms=0)
+    assert merge.hear(A, -80, at_ms=60_001)
+
+
+def test_sealed_bytes_that_change_in_a_burst_do_not_wait() -> None:
+    merge = Merge(10_000)
+    merge.hear(A, -80, at_ms=0, sealed=b"before")
+    hasty = [merge.hear(A, -80, at_ms=1_500 + 100 * n, sealed=b"urgent") for n in range(8)]
+    assert hasty == [False, False, False, True, False, False, False, False]
+    assert merge.ready[-1].sealed == b"urgent"
+
+
+def test_changing_sealed_bytes_at_the_usual_pace_wait_for_the_window() -> None:
+    merge = Merge(10_000)
+    merge.hear(A, -80, at_ms=0, sealed=b"step 0")
+    assert not any(merge.hear(A, -80, at_ms=1_000 * n, sealed=b"step %d" % n) for n in range(1, 9))
+
+
+def test_packets_beyond_the_window_open_the_next() -> None:
+    merge = Merge(10_000)
+    for at_ms in (0, 1, 9_999, 10_000, 10_001):
+        merge.hear(A, -80, at_ms=at_ms)
+    merge.close()
+    assert [(row.first_heard_ms, row.count) for row in merge.ready] == [(0, 1), (1, 2), (10_000, 2)]
+
+
+def test_a_clock_set_back_by_a_day_opens_a_new_window() -> None:
+    merge = Merge(10_000)
+    merge.hear(A, -80, at_ms=100_000_000)
+    merge.hear(A, -80, at_ms=100_000_001)
+    merge.hear(A, -80, at_ms=13_600_000)
+    merge.close()
+    assert [row.count for row in merge.ready] == [1, 1, 1]
+    assert all(row.first_heard_ms <= row.last_heard_ms for row in merge.ready)
+
+
+def test_a_window_closes_by_the_clock_when_nobody_is_heard() -> None:
+    merge = Merge(10_000)
+    merge.hear(A, -80, at_ms=0)
+    merge.hear(A, -80, at_ms=1)
+    assert not merge.close_due(9_999)
+    assert merge.close_due(10_000)
+    assert [row.count for row in merge.ready] == [1, 1]
+
+
+def test_telemetry_goes_with_the_open_row_of_its_tag() -> None:
+    merge = Merge(10_000)
+    assert not merge.hear_telemetry(A, b"t" * 16)
+    merge.hear(A, -80, at_ms=0)
+    assert not merge.hear_telemetry(A, b"t" * 16)
+    merge.hear(A, -80, at_ms=1)
+    assert merge.hear_telemetry(A, b"t" * 16)
+    merge.close()
+    assert [row.telemetry for row in merge.ready] == [None, b"t" * 16]
+
+
+def test_a_flood_of_ids_is_refused_and_counted_beyond_the_limit() -> None:
+    merge = Merge(10_000, max_rows=10)
+    for n in range(100):
+        merge.hear((0, n.to_bytes(8, "big")), -80, at_ms=n)
+    assert merge.refused == 90
+    assert len(merge.ready) == 10
+
+
+def test_rows_that_nobody_takes_stay_open_and_lose_no_packet() -> None:
+    merge = Merge(10_000, max_rows=3)
+    for n in range(100):
+        merge.hear(A, -80, at_ms=n * 10_000)
+    assert len(merge.ready) == 3
+    merge.settle(3)
+    merge.close()
+    assert sum(row.count for row in merge.ready) == 97
+
+
+def test_a_full_counter_closes_the_row() -> None:
+    merge = Merge(10_000)
+    for _ in range(MAX_COUNT + 2):
+        merge.hear(A, -80, at_ms=0)
+    merge.close()
+    assert [row.count for row in merge.ready] == [1, MAX_COUNT, 1]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([A, B]), st.integers(-100, -20), st.integers(0, 40_000)), max_size=80),
+    st.integers(0, 80),
+    st.integers(0, 3),
+)
+def test_no_packet_is_lost_or_doubled_by_a_restart_from_the_state(
+    packets: list[tuple[Key, int, int]], restart_at: int, taken: int
+) -> None:
+    merge = Merge(10_000)
+    total = 0
+    for n, (key, rssi_dbm, at_ms) in enumerate(packets):
+        if n == restart_at:
+            put = min(taken, len(merge.ready))
+            total += sum(row.count for row in merge.ready[:put])
+            state = merge.dump(skip=put)
+            merge = Merge(10_000)
+            merge.load(state)
+        merge.hear(key, rssi_dbm, at_ms=at_ms)
+    merge.close()
+    assert total + sum(row.count for row in merge.ready) == len(packets)
+
+
+def test_an_empty_state_is_no_bytes() -> None:
+    merge = Merge(10_000)
+    assert merge.dump() == b""
+    merge.load(b"")
+    assert merge.ready == []
+
+
+@pytest.mark.parametrize("state", [b"\xff", b"\x80", bytes.fromhex("83020000"), bytes.fromhex("8302 80 80"), b"\x01"])
+def test_a_state_of_another_kind_is_refused(state: bytes) -> None:
+    with pytest.raises(MergeError):
+        Merge(10_000).load(state)

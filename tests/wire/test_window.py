@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.window import SendWindow
+
+
+def send(window: SendWindow, pending: list[int], now_s: float) -> tuple[int, ...]:
+    chosen = window.next_to_send(pending)
+    for sequence in chosen:
+        window.sent(sequence, now_s)
+    return chosen
+
+
+def test_no_more_batches_are_outstanding_than_the_window_has_places() -> None:
+    window = SendWindow(size=4)
+    assert send(window, [1, 2, 3, 4, 5, 6], 0.0) == (1, 2, 3, 4)
+    assert send(window, [1, 2, 3, 4, 5, 6], 0.0) == ()
+
+
+def test_a_receipt_frees_a_place_for_the_next() -> None:
+    window = SendWindow(size=2)
+    send(window, [1, 2, 3], 0.0)
+    assert window.on_receipt([1]) == 1
+    assert send(window, [2, 3], 0.0) == (3,)
+
+
+def test_a_time_out_resends_one_at_a_time_until_receipts_come() -> None:
+    window = SendWindow(size=4, timeout_s=10.0)
+    send(window, [1, 2, 3, 4], 0.0)
+    assert window.on_timeout(9.9) == ()
+    assert window.on_timeout(10.0) == (1, 2, 3, 4)
+    assert send(window, [1, 2, 3, 4], 10.0) == (1,)
+    window.on_receipt([1])
+    assert send(window, [2, 3, 4], 11.0) == (2, 3)
+
+
+def test_repeated_and_unknown_receipts_open_nothing() -> None:
+    window = SendWindow(size=4)
+    window.on_disconnect()
+    send(window, [1], 0.0)
+    assert [window.on_receipt([1]), window.on_receipt([1]), window.on_receipt([99])] == [1, 0, 0]
+    assert window.allowed == 2
+
+
+def test_a_new_connection_sends_all_again() -> None:
+    window = SendWindow()
+    send(window, [1, 2], 0.0)
+    window.on_disconnect()
+    assert window.outstanding == ()
+    assert send(window, [1, 2], 1.0) == (1,)
+
+
+def test_the_wait_ends_with_the_first_time_out() -> None:
+    window = SendWindow(timeout_s=10.0)
+    assert window.wait_s(0.0) is None
+    window.sent(1, 0.0)
+    window.sent(2, 3.0)
+    assert window.wait_s(4.0) == 6.0
+    assert window.wait_s(40.0) == 0.0
+
+
+@pytest.mark.parametrize(("size", "timeout_s"), [(0, 1.0), (1, 0.0)])
+def test_a_window_that_could_never_send_is_refused(size: int, timeout_s: float) -> None:
+    with pytest.raises(ValueError, match="window"):
+        SendWindow(size=size, timeout_s=timeout_s)
+
+
+@given(st.lists(st.sampled_from(["send", "receipt", "tick", "drop"]), max_size=60))
+def test_whatever_happens_every_batch_is_done_in_the_end(events: list[str]) -> None:
+    window = SendWindow(size=3, timeout_s=5.0)
+    pending = list(range(1, 8))
+    now_s = 0.0
+    for event in [*events, *["tick", "send", "receipt"] * 20]:
+        if event == "send":
+            send(window, pending, now_s)
+        elif event == "receipt" and window.outstanding:
+            pending.remove(window.outstanding[0])
+            window.on_receipt(window.outstanding[:1])
+        elif event == "drop":
+            window.on_disconnect()
+        else:
+            now_s += 6.0
+            window.on_timeout(now_s)
+        assert len(window.outstanding) <= 3
+    assert pending == []
