@@ -32,6 +32,7 @@ def test_a_published_report_reads_as_its_publisher_says() -> None:
             st.binary(min_size=6, max_size=6),
             st.integers(-126, 20) | st.none(),
             st.binary(max_size=31),
+            is_whole=st.just(True),
         ),
         min_size=1,
         max_size=6,
