@@ -184,6 +184,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
 
 
+def make_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """Return the server of `app`, not started; its own access log, which names paths and addresses, stays off."""
+    settings = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=_STOP_WITHIN_S,
+    )
+    return _Server(settings)
+
+
 async def serve(config: ServerConfig) -> None:
     """Serve the API and the web app until SIGTERM or SIGINT, then end what is open and return.
 
@@ -192,19 +208,7 @@ async def serve(config: ServerConfig) -> None:
         SystemExit: the port is taken.
     """
     async with make_pool(config.dsn("api")) as pool:
-        server = _Server(
-            uvicorn.Config(
-                create_app(config, pool),
-                host=config.http.host,
-                port=config.http.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="on",
-                ws="none",
-                timeout_graceful_shutdown=_STOP_WITHIN_S,
-            )
-        )
+        server = make_server(create_app(config, pool), config.http.host, config.http.port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, server)

@@ -21,8 +21,9 @@ from server.api.near import of_places
 from server.api.schemas import LiveEvent, LivePlace
 from server.api.show import show_event, show_place
 from server.api.townmap import TownMap
-from server.store import live
-from server.store.pool import Connection, Pool
+from server.store import streams
+from server.store.connection import Connection
+from server.store.pool import Pool
 from wire.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -111,21 +112,21 @@ class Hub:
     async def _listen(self) -> None:
         while True:
             try:
-                async with contextlib.aclosing(live.listen(self._settings.dsn)) as notices:
+                async with contextlib.aclosing(streams.listen(self._settings.dsn)) as notices:
                     async for heard in notices:
                         self._note(heard)
             except Exception as error:
                 log.exception("live.deaf", extra={"error": type(error).__name__})
             await asyncio.sleep(_RETRY_S)
 
-    def _note(self, heard: live.Heard) -> None:
+    def _note(self, heard: streams.Heard) -> None:
         match heard:
-            case live.Listening():
+            case streams.Listening():
                 self._dirty |= self._by_ward.keys()
                 self._doubted |= self._boxes.keys()
-            case live.WardChanged(ward_id) if ward_id in self._by_ward:
+            case streams.WardChanged(ward_id) if ward_id in self._by_ward:
                 self._dirty.add(ward_id)
-            case live.AccessChanged(guardian_id):
+            case streams.AccessChanged(guardian_id):
                 self._doubted |= {box.token_hash for box in self._all() if box.guardian_id == guardian_id}
             case _:
                 return
@@ -165,7 +166,7 @@ class Hub:
         self._hand_out(events)
 
     async def _news(self, conn: Connection, ward_ids: set[str]) -> tuple[list[LivePlace], list[LiveEvent]]:
-        newest = await live.newest_events(conn, ward_ids)
+        newest = await streams.newest_events(conn, ward_ids)
         for box in self._watching(ward_ids):
             box.start(newest)
         after = {
@@ -173,21 +174,21 @@ class Hub:
             for ward_id in ward_ids
         }
         behind = {ward_id: event_id for ward_id, event_id in after.items() if event_id < newest[ward_id]}
-        rows = await live.events_after(conn, behind, limit=_PAGE) if behind else []
+        rows = await streams.events_after(conn, behind, limit=_PAGE) if behind else []
         if len(rows) >= _PAGE:
             self._dirty |= behind.keys()
             self._wake.set()
         landmarks = (await self._town_map.now(conn)).landmarks
-        homes = await live.own_places(conn, ward_ids)
+        homes = await streams.own_places(conn, ward_ids)
         shown = []
-        for row in await live.places(conn, ward_ids):
+        for row in await streams.places(conn, ward_ids):
             own = of_places(place for place in homes if place.ward_id == row.ward_id)
             shown.append(LivePlace(ward_id=row.ward_id, **dict(show_place(row, (*own, *landmarks)))))
         return shown, [LiveEvent(ward_id=row.ward_id, **dict(show_event(row))) for row in rows]
 
     async def _check(self, conn: Connection, token_hashes: set[bytes]) -> None:
         """Close the mailboxes of sessions that ended or whose wards are no longer the same."""
-        rows = await live.access(
+        rows = await streams.access(
             conn,
             token_hashes,
             wall_ms=self._settings.now_ms(),

@@ -9,7 +9,7 @@ from server.api.access import OF_A_WARD, GrantNow, PartsNow
 from server.api.near import of_places
 from server.api.schemas import Place, Places, WatchedPlace
 from server.api.show import show_place
-from server.store import family, live
+from server.store import family, streams
 
 router = APIRouter(prefix="/api/v1/wards/{ward_id}", tags=["family"])
 
@@ -25,7 +25,7 @@ async def get_place(parts: PartsNow, grant: GrantNow) -> Place:
         row = await family.last_place(conn, grant)
         if row is None:
             raise problems.ProblemError(problems.NOT_SEEN_YET)
-        own = of_places(await live.own_places(conn, [grant.ward_id]))
+        own = of_places(await streams.own_places(conn, [grant.ward_id]))
         landmarks = (await parts.town_map.now(conn)).landmarks
     return show_place(row, (*own, *landmarks))
 

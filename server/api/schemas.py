@@ -189,24 +189,32 @@ class PushKeys(_Body):
     auth: str = Field(pattern="^[A-Za-z0-9_-]{22}$", description="16 octets", examples=["BTBZMqHH6r4Tts7J_aSIgg"])
 
 
-class PushSubscription(_Body):
-    """What `PushManager.subscribe()` gave the browser."""
-
-    endpoint: str = Field(
+_Endpoint = Annotated[
+    str,
+    Field(
         max_length=1024,
         pattern="^https?://[!-~]+$",
         description="https; http is taken on loopback alone",
         examples=["https://push.example.net/send/abc"],
-    )
+    ),
+]
+_Expiration = Annotated[float | None, Field(description="browsers send it along; push services tell by 410")]
+
+
+class PushSubscription(_Body):
+    """What `PushManager.subscribe()` gave the browser."""
+
+    endpoint: _Endpoint
     keys: PushKeys
-    expirationTime: float | None = Field(None, description="browsers send it along; push services tell by 410")  # noqa: N815 - the name of W3C Push API
+    expirationTime: _Expiration = None  # noqa: N815 - the W3C Push API calls it so
 
 
 class PushEndpoint(_Body):
-    """Which push subscription to forget; `keys` may be sent along and are not looked at."""
+    """Which push subscription to forget; whatever else the browser sends along is not looked at."""
 
-    endpoint: str = Field(max_length=1024, pattern="^https?://[!-~]+$", examples=["https://push.example.net/send/abc"])
+    endpoint: _Endpoint
     keys: PushKeys | None = None
+    expirationTime: _Expiration = None  # noqa: N815 - the W3C Push API calls it so
 
 
 class Health(_Answer):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from server.api.near import Landmark, of_map, of_places
 from server.store import townmap as rows
-from server.store.pool import Connection
+from server.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from psycopg.rows import class_row
 
-from server.store.pool import Connection
+from server.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

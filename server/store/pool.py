@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg import InterfaceError, OperationalError
 from psycopg_pool import AsyncConnectionPool
 
-Connection: TypeAlias = AsyncConnection[tuple[Any, ...]]
+from server.store.connection import Connection
+
 Pool: TypeAlias = AsyncConnectionPool[Connection]
 
 DOWN: Final = (OperationalError, InterfaceError)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
-from server.store.pool import Connection
+from server.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.store.pool import Connection
+from server.store.connection import Connection
 
 MAX_PER_GUARDIAN = 10
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from psycopg.rows import class_row
 
+from server.store.connection import Connection
 from server.store.family import WatchedPlaceRow
-from server.store.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
