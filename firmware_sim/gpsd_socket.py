@@ -40,7 +40,7 @@ class GpsdSocket:
     async def open(self, path: Path) -> Any:  # noqa: ANN401 - an async context without a value
         """Listen on `path` inside the block; an old socket file goes away first."""
         path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, path)
+        server = await asyncio.start_unix_server(self._serve, path, backlog=1024)
         try:
             yield
         finally:

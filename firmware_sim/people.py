@@ -6,7 +6,6 @@ A. Williams Andrews, "Normal walking speed: a descriptive meta-analysis", Physio
 
 import datetime as dt
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -53,9 +52,10 @@ def inhabitants(town: Town) -> tuple[Person, ...]:
     homes = [near[k] for k in rng.permutation(len(near))[: PUPILS + ELDERS]]
     far = [house for house in town.houses if house not in set(homes)]
     homes += [far[k] for k in rng.permutation(len(far))[:VOLUNTEERS]]
-    roles: list[Role] = [*repeat("pupil", PUPILS), *repeat("elder", ELDERS)]
+    wards: tuple[Role, Role] = ("pupil", "elder")
     volunteers: tuple[Role, ...] = ("commuter", "patrol", "shopkeeper", "dog-walker")
-    roles += [volunteers[k % 4] for k in range(VOLUNTEERS)]
+    roles = [wards[number >= PUPILS] for number in range(PUPILS + ELDERS)]
+    roles += [volunteers[number % 4] for number in range(VOLUNTEERS)]
     people = [_person(role, home, rng) for role, home in zip(roles, homes, strict=True)]
     people[YUI] = _yui(town, people)
     return tuple(people)

@@ -19,8 +19,8 @@ LOSS_AT_1_M_DB: Final = 40.2
 """Free space at 1 m and 2.44 GHz: 20 log10(4 pi / 0.1229)."""
 WAVELENGTH_M: Final = 0.1229
 TAG_HEIGHT_M: Final = 0.8
-NEAR_EXPONENT: Final = 2.5
-"""A busy street; open 2.1, obstructed 3.2."""
+NEAR_EXPONENT: Final = 2.2
+"""A residential street; open 2.1, busy 2.5 to 2.8, obstructed 3.2."""
 FAR_EXPONENT: Final = 3.5
 SHADOW_DB: Final = 6.0
 SHADOW_CORRELATION_M: Final = 7.0

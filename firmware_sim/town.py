@@ -1,8 +1,9 @@
 """みまもり市: a synthetic town, the same for the same seed. No third-party map data.
 
 A jittered grid of 10 by 10 crossings 160 m apart, a river with four bridges, two schools, public buildings, parks,
-houses along the streets and 60 fixed gateways: at school gates and entrances, in public buildings, on bridges and at
-street crossings spread as evenly as they go (farthest-point sampling).
+houses along the streets and 60 fixed gateways: at school gates and entrances, in public buildings, on bridges, along
+the ways to school that most houses share (as Kakogawa placed its watch-over cameras), and at other crossings spread as
+evenly as they go (farthest-point sampling).
 """
 
 import math
@@ -20,6 +21,8 @@ JITTER_M = 22.0
 RIVER_WIDTH_M = 24.0
 BRIDGE_COLUMNS = (1, 3, 6, 8)
 GATEWAYS = 60
+SCHOOL_WAY_GATEWAYS = 26
+SCHOOL_WAY_GAP_M = 90.0
 GATEWAY_HEIGHT_M = 4.0
 SCHOOL_RADIUS_M = 65.0
 """Less than the 72 m from a school's middle to its gates: who walks past outside does not arrive."""
@@ -112,7 +115,7 @@ def build(seed: int) -> Town:
     buildings = _buildings(grid, river, rng)
     sites = _sites(grid, streets, buildings)
     parks = tuple((park[0], _box(grid, park[1], (0.08, 0.08, 0.92, 0.92))) for park in _PARKS)
-    gateways = _gateways(streets, sites)
+    gateways = _gateways(streets, sites, _way_to_school(streets, sites, buildings))
     houses = _houses(buildings, gateways)
     return Town(seed, Plane(), streets, river, parks, tuple(buildings), sites, gateways, houses)
 
@@ -199,8 +202,26 @@ def _sites(grid: Floats, streets: network.Streets, buildings: list[Building]) ->
     return sites
 
 
-def _gateways(streets: network.Streets, sites: dict[str, Site]) -> tuple[Gateway, ...]:
-    """60 gateways: buildings and gates first, then bridges, then crossings, each the farthest from all before."""
+def _way_to_school(streets: network.Streets, sites: dict[str, Site], buildings: list[Building]) -> list[int]:
+    """Crossings by how many houses' ways to the schools lead over them, most first; weighted by distance to school.
+
+    The weight gives the far ends of the ways their gateways too, not only the streets round the schools.
+    """
+    walkers = np.zeros(len(streets.nodes))
+    schools = [site.spot for site in sites.values() if site.kind == "school"]
+    for building in buildings:
+        if building.use == "house":
+            door = streets.spot(*building.middle)
+            for school in schools:
+                for crossing in streets.route(door, school)[2:-2]:
+                    walkers[np.linalg.norm(streets.nodes - crossing, axis=1).argmin()] += 1
+    middle = np.array((schools[0].x_m, schools[0].y_m))
+    score = walkers * np.linalg.norm(streets.nodes - middle, axis=1)
+    return [int(node) for node in np.argsort(-score, kind="stable")]
+
+
+def _gateways(streets: network.Streets, sites: dict[str, Site], way_to_school: list[int]) -> tuple[Gateway, ...]:
+    """60 gateways: buildings and gates, bridges, ways to school, then each the farthest from all before."""
     posts: list[tuple[str, str, float, float, int]] = []
     for site in sites.values():
         posts += _posts_of(site, streets)
@@ -209,14 +230,25 @@ def _gateways(streets: network.Streets, sites: dict[str, Site]) -> tuple[Gateway
         name = STREET_NAMES[int(streets.names[edge])]
         bridge_ja, bridge_en = name[0].replace("通り", "橋"), name[1].replace("-dori", " Bridge")
         posts.append((bridge_ja, bridge_en, float(x_m), float(y_m), -1))
+    with_ways = len(posts) + SCHOOL_WAY_GATEWAYS
+    for node in way_to_school:
+        if len(posts) < with_ways and _gaps_m(streets, posts)[node] > SCHOOL_WAY_GAP_M:
+            posts.append(_corner(streets, node))
     while len(posts) < GATEWAYS:
-        placed = np.array([(post[2], post[3]) for post in posts])
-        gaps = np.linalg.norm(streets.nodes[:, None] - placed[None], axis=2).min(1)
-        node = int(gaps.argmax())
-        column, row = STREET_NAMES[node // CROSSINGS], STREET_NAMES[CROSSINGS + node % CROSSINGS]
-        x_m, y_m = streets.nodes[node]
-        posts.append((f"{column[0]}・{row[0]}角", f"{column[1]} / {row[1]}", float(x_m), float(y_m), -1))
+        posts.append(_corner(streets, int(_gaps_m(streets, posts).argmax())))
     return tuple(Gateway(f"gw-{n:03d}", *post) for n, post in enumerate(posts, start=1))
+
+
+def _gaps_m(streets: network.Streets, posts: list[tuple[str, str, float, float, int]]) -> Floats:
+    placed = np.array([(post[2], post[3]) for post in posts])
+    gaps_m: Floats = np.linalg.norm(streets.nodes[:, None] - placed[None], axis=2).min(1)
+    return gaps_m
+
+
+def _corner(streets: network.Streets, node: int) -> tuple[str, str, float, float, int]:
+    column, row = STREET_NAMES[node // CROSSINGS], STREET_NAMES[CROSSINGS + node % CROSSINGS]
+    x_m, y_m = streets.nodes[node]
+    return f"{column[0]}・{row[0]}角", f"{column[1]} / {row[1]}", float(x_m), float(y_m), -1
 
 
 def _posts_of(site: Site, streets: network.Streets) -> list[tuple[str, str, float, float, int]]:
