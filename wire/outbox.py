@@ -22,7 +22,9 @@ __all__ = ["Outbox", "OutboxFull", "Pending", "Settled", "Totals"]
 
 _PAGE_OCTETS: Final = 4_096
 _MIN_PAGES: Final = 16
-_BALLAST_OCTETS: Final = 64 * _PAGE_OCTETS
+_LOG_PAGES: Final = 64
+"""How long SQLite's log grows before it is folded into the file: a full disk must hold this much twice, no more."""
+_BALLAST_OCTETS: Final = 80 * _PAGE_OCTETS
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (
     only INTEGER PRIMARY KEY CHECK (only = 1), layout INTEGER NOT NULL, epoch INTEGER NOT NULL,
@@ -148,6 +150,8 @@ class Outbox:
             return self._settle(receipt)
         except OutboxFullError:  # deleting needs some room, too: the ballast is kept for this
             self._ballast.unlink(missing_ok=True)
+            with contextlib.suppress(OutboxError):  # the second attempt says what is wrong
+                self._fold_log()
             return self._settle(receipt)
 
     def totals(self) -> Totals:
@@ -215,6 +219,11 @@ class Outbox:
                     self._database.execute("ROLLBACK")
                 raise
 
+    def _fold_log(self) -> None:
+        """Write the log's pages to their places, so that the next transaction overwrites it and needs no more disk."""
+        with self._mutex, _named_errors():
+            self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
     def _keep_ballast(self) -> None:
         """Hold some disk in reserve, so that receipts can still be booked when it is full."""
         if self._ballast.exists():
@@ -258,6 +267,7 @@ def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
         database.execute(f"PRAGMA page_size = {_PAGE_OCTETS}")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
+        database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         database.execute(f"PRAGMA max_page_count = {max(_MIN_PAGES, max_bytes // _PAGE_OCTETS)}")
         database.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA.strip().rstrip(";").split(";"):
