@@ -33,6 +33,7 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Lat = Annotated[float, Field(ge=-90, le=90)]
 Lon = Annotated[float, Field(ge=-180, le=180)]
+Lon = Annotated[float, Field(ge=-180, le=180)]
 
 
 class _Part(BaseModel):
@@ -56,7 +57,7 @@ class Detector(_Part):
     label_ja: Text
     label_en: Text
     lat_deg: Lat | None = None
-    lon_deg: Lat | None = None
+    lon_deg: Lon | None = None
     accuracy_m: Annotated[float, Field(ge=0)] | None = None
     public_key: Annotated[str, AfterValidator(_public_key)]
 
@@ -131,7 +132,7 @@ class Place(_Part):
     name_en: Text
     kind: Text
     lat_deg: Lat
-    lon_deg: Lat
+    lon_deg: Lon
     radius_m: Annotated[float, Field(gt=0, le=10_000)]
     ward: Id | None = None
 
