@@ -43,7 +43,7 @@ _SITES = (
     ("station", "station", (5, 1), "みまもり駅", "Mimamori Station"),
     ("care", "care", (7, 5), "高齢者センター", "Senior Centre"),
     ("library", "library", (3, 7), "図書館", "Library"),
-    ("shops", "shops", (4, 2), "さくら商店街", "Sakura Shopping Arcade"),
+    ("shops", "shops", (4, 1), "さくら商店街", "Sakura Shopping Arcade"),
 )  # fmt: skip
 _PARKS = (("park-sakura", (2, 5), "さくら公園", "Sakura Park"), ("park-keyaki", (6, 3), "けやき公園", "Keyaki Park"))
 
@@ -169,13 +169,14 @@ def _box(grid: Floats, block: tuple[int, int], sides: tuple[float, float, float,
 def _buildings(grid: Floats, river: Floats, rng: np.random.Generator) -> list[Building]:
     """The sites' buildings in the order of `_SITES`, then houses."""
     taken = {block for _, _, block, _, _ in _SITES} | {block for _, block, _, _ in _PARKS}
-    buildings = [Building(_box(grid, block, (0.28, 0.36, 0.72, 0.64)), use) for _, use, block, _, _ in _SITES]
+    houses = []
     for i in range(CROSSINGS - 1):
         for j in range(CROSSINGS - 1):
             if (i, j) not in taken:
-                buildings += _houses_of_block(grid, (i, j), rng)
+                houses += _houses_of_block(grid, (i, j), rng)
     bank_m = RIVER_WIDTH_M / 2 + 8
-    return [b for b in buildings if distance_to_line_m(b.outline, river).min() > bank_m]
+    public = [Building(_box(grid, block, (0.28, 0.36, 0.72, 0.64)), use) for _, use, block, _, _ in _SITES]
+    return public + [house for house in houses if distance_to_line_m(house.outline, river).min() > bank_m]
 
 
 def _houses_of_block(grid: Floats, block: tuple[int, int], rng: np.random.Generator) -> list[Building]:
