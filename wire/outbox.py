@@ -192,7 +192,8 @@ class Outbox:
         self.close()
 
     def _settle(self, receipt: Receipt) -> Settled:
-        with self._transaction() as database:
+        # Not synced: a power cut may bring settled batches back, they are sent again and change nothing.
+        with self._transaction(synchronous="NORMAL") as database:
             accepted = sum(_deleted_rows(database, sequence) or 0 for sequence in receipt.accepted)
             ended = [(sequence, reason, _deleted_rows(database, sequence)) for sequence, reason in receipt.refused]
             refused = sum(rows or 0 for _, _, rows in ended)
