@@ -153,6 +153,10 @@ class Engine:
         for row, tag in enumerate(tags.tolist()):
             self._contribute(heard, row, tag)
 
+    def clock(self, tag: int) -> TagClock:
+        """Return the clock of the tag in row `tag` of `Tags`, as learnt so far."""
+        return self._resolver.clock(tag)
+
     def step(self, heard: Heard, received_ms: int) -> Outcome:
         """Return what to write for `heard`.
 

@@ -36,3 +36,8 @@ def at(ms: int) -> datetime:
 def ms_of(moment: datetime) -> int:
     """Return a moment of the database as UTC milliseconds."""
     return (moment - _EPOCH) // _MS
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Return whether the database is away or busy, so that the same transaction may be tried again."""
+    return isinstance(error, OSError | psycopg.OperationalError | psycopg.InterfaceError)

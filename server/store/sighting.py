@@ -123,12 +123,6 @@ async def recent(conn: Connection, since_ms: int) -> Sightings:
     return Sightings(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
 
 
-async def newest_ms(conn: Connection) -> int | None:
-    """Return when the newest stored sighting was heard."""
-    row = await (await conn.execute("SELECT (extract(epoch FROM max(ts)) * 1000)::bigint FROM sighting")).fetchone()
-    return None if row is None or row[0] is None else int(row[0])
-
-
 def first_kept_day(now_ms: int, keep_ms: int) -> date:
     """Return the oldest day of which a part must still be kept."""
     return datetime.fromtimestamp((now_ms - keep_ms) // 1000, UTC).date()

@@ -1,0 +1,297 @@
+"""The ingest process: fetch, open, commit, receipt, for ever, whatever breaks on either side.
+
+While the database is away nothing is receipted, so the detectors keep what they have; memory holds at most what the
+source allows. After any failed transaction the state is read again from the database: it is the only truth.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from server.config import ServerConfig
+from server.core.engine import OPEN_BUCKETS, Engine, Kept
+from server.core.flags import SUSPICIOUS
+from server.core.rows import Heard
+from server.core.suppress import BUCKET_MS
+from server.ingest import roster as rosters
+from server.ingest.desk import Desk, Done, Work, detector_clocks
+from server.ingest.metrics import Metrics
+from server.ingest.open import Beat, Opened, Opener, Refused
+from server.ingest.receipts import Signer
+from server.ingest.roster import Roster
+from server.ingest.source import MqttSource, Received, Source
+from server.registry.kek import load as load_kek
+from server.store import health, retention, sighting, worker
+from server.store import roster as store_roster
+from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
+from wire.clock import Clock
+from wire.keys import load_seal_key, load_signing_key
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY_MS: Final = 3_600_000
+"""Town time between two runs of retention."""
+IDLE_S: Final = 5.0
+"""How often to look after the rest when nothing arrives."""
+LOCK_RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 5.0
+_LOG_EVERY_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class Ingest:
+    """The process and what it holds between two transactions.
+
+    Args:
+        config: of the server.
+        kek: opens the tags' keys.
+        signer: of receipts.
+        metrics: counters.
+    """
+
+    config: ServerConfig
+    kek: bytes
+    signer: Signer
+    metrics: Metrics
+    _opener: Opener
+    _desk: Desk | None = None
+    _swept_ms: int | None = None
+    _refusals: dict[str, int] = field(default_factory=dict)
+    _logged_s: float = 0.0
+
+    @property
+    def clock(self) -> Clock:
+        """Town time."""
+        return self.config.clock
+
+    async def work_off(self, messages: list[Received], source: Source) -> None:
+        """Commit and receipt `messages`, however often the database has to be asked.
+
+        A message whose transaction fails for its own sake is let go without a receipt, alone.
+        """
+        attempt = 0
+        while True:
+            try:
+                await self._once(messages, source)
+            except Exception as error:
+                await self.close()
+                if is_connection_lost(error) or (isinstance(error, DatabaseError) and not messages):
+                    attempt += 1
+                    await self._pause(attempt)
+                elif messages:
+                    messages = await self._apart(messages, source)
+                else:
+                    raise
+            else:
+                return
+
+    async def _apart(self, messages: list[Received], source: Source) -> list[Received]:
+        """Work off messages one by one; return those that are left when the connection is lost on the way."""
+        for number, message in enumerate(messages):
+            try:
+                await self._once([message], source)
+            except Exception as error:
+                await self.close()
+                if is_connection_lost(error):
+                    return messages[number:]
+                self.metrics.batches.labels("failed").inc()
+                log.exception("batch.failed", extra={"bytes": len(message.payload)})
+        return []
+
+    async def _once(self, messages: list[Received], source: Source) -> None:
+        started_s = time.monotonic()
+        desk = await self._ready()
+        if not messages:
+            return
+        work = await asyncio.to_thread(self._open, messages)
+        done = await desk.work(work)
+        for topic, payload in self.signer.sign(done.accepted, work.refused, self.clock.now_ms()):
+            await source.publish(topic, payload)
+        self._count(work, done)
+        self.metrics.step.observe(time.monotonic() - started_s)
+
+    async def _ready(self) -> Desk:
+        """Return the desk, made anew when there is none or the registry has changed."""
+        if self._desk is None:
+            self._desk = await self._set_up(await self._connect())
+        elif await store_roster.version(self._desk.conn) != self._desk.roster.version:
+            self._desk = await self._set_up(self._desk.conn)
+        await self._sweep(self._desk.conn)
+        return self._desk
+
+    async def _connect(self) -> Connection:
+        conn = await connect(self.config.dsn("ingest"))
+        try:
+            while not await worker.try_lock(conn):
+                log.info("ingest.spare")
+                await asyncio.sleep(LOCK_RETRY_S)
+            await self._sweep(conn, is_forced=True)
+        except BaseException:
+            await conn.close()
+            raise
+        return conn
+
+    async def _set_up(self, conn: Connection) -> Desk:
+        started_s = time.monotonic()
+        try:
+            roster, kept = await rosters.load(conn, self.config.city.id, self.kek)
+            engine = Engine(roster.city, kept)
+            await _warm(engine, roster, kept, conn)
+            clocks = detector_clocks(await health.clock_offsets_ms(conn))
+        except BaseException:
+            await conn.close()
+            raise
+        if self._desk is not None:
+            clocks = {**clocks, **self._desk.clocks}
+        self._opener = Opener(self.config.city.id, roster.detectors, self._opener.seal_key)
+        self.metrics.database_up.set(1)
+        elapsed_ms = round((time.monotonic() - started_s) * 1000)
+        counts = {"detectors": len(roster.detectors), "tags": len(roster.tag_ids), "elapsed_ms": elapsed_ms}
+        log.info("ingest.ready", extra=counts)
+        return Desk(conn, roster, engine, clocks)
+
+    async def _sweep(self, conn: Connection, *, is_forced: bool = False) -> None:
+        now_ms = self.clock.now_ms()
+        if not is_forced and self._swept_ms is not None and now_ms - self._swept_ms < SWEEP_EVERY_MS:
+            return
+        swept = await retention.sweep(conn, now_ms)
+        self._swept_ms = now_ms
+        self.metrics.partitions_dropped.inc(swept.partitions_dropped)
+        log.info("retention.swept", extra={"partitions": swept.partitions_dropped, "rows": swept.rows_deleted})
+
+    def _open(self, messages: Iterable[Received]) -> Work:
+        opened: list[Opened] = []
+        beats: list[Beat] = []
+        refused: list[Refused] = []
+        received_ms = 0
+        for message in messages:
+            received_ms = max(received_ms, message.received_ms)
+            match self._opener.open(message):
+                case Opened() as batch:
+                    opened.append(batch)
+                case Beat() as beat:
+                    beats.append(beat)
+                case Refused() as refusal:
+                    refused.append(refusal)
+        return Work(opened, beats, refused, received_ms)
+
+    def _count(self, work: Work, done: Done) -> None:
+        metrics = self.metrics
+        metrics.messages.labels("heartbeat").inc(len(work.beats))
+        metrics.messages.labels("sightings").inc(len(work.opened))
+        for refusal in work.refused:
+            metrics.refused.labels(refusal.reason).inc()
+        metrics.batches.labels("accepted").inc(len(done.fresh))
+        metrics.batches.labels("duplicate").inc(len(work.opened) - len(done.fresh))
+        metrics.batches.labels("refused").inc(len(work.refused))
+        for result in ("stored", "unknown", "suspicious", "expired"):
+            metrics.sightings.labels(result).inc(sum(getattr(row, result) for row in done.rows))
+        metrics.corrected.inc(done.corrected)
+        metrics.fixes.labels("placed").inc(len(done.outcome.fixes))
+        metrics.fixes.labels("doubtful").inc(len(done.outcome.doubtful))
+        for told in done.events:
+            metrics.events.labels(told.kind.value).inc()
+        metrics.notices.inc(done.notices)
+        now_ms = self.clock.now_ms()
+        for opened in done.fresh:
+            metrics.latency.observe(max(0.0, self.clock.wall_s((now_ms - opened.header.sealed_at_ms) / 1000)))
+        self._log_refusals(work.refused)
+
+    def _log_refusals(self, refused: Iterable[Refused]) -> None:
+        """Say once in a while what is refused and why: a flood of bad messages must not become a flood of lines."""
+        for refusal in refused:
+            self._refusals[refusal.reason] = self._refusals.get(refusal.reason, 0) + 1
+        if self._refusals and time.monotonic() - self._logged_s >= _LOG_EVERY_S:
+            log.warning("messages.refused", extra={"reasons": dict(self._refusals)})
+            self._refusals.clear()
+            self._logged_s = time.monotonic()
+
+    async def _pause(self, attempt: int) -> None:
+        self.metrics.database_up.set(0)
+        self.metrics.retries.inc()
+        delay_s = random.uniform(0.05, min(MAX_RETRY_S, 0.1 * 2 ** min(attempt, 10)))  # noqa: S311 - a pause
+        log.warning("database.lost", extra={"attempt": attempt, "delay_s": round(delay_s, 2)})
+        await asyncio.sleep(delay_s)
+
+    async def close(self) -> None:
+        """Let go of the connection and of all state that came with it."""
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            with contextlib.suppress(DatabaseError, OSError):
+                await desk.conn.close()
+
+
+async def _warm(engine: Engine, roster: Roster, kept: Kept, conn: Connection) -> None:
+    """Give the engine the open buckets back."""
+    newest_ms = max((track.last.at_ms for track in kept.tracks.values() if track.last is not None), default=None)
+    if newest_ms is None:
+        return
+    rows = await sighting.recent(conn, newest_ms - OPEN_BUCKETS * BUCKET_MS)
+    tag_rows = {tag.index: number for number, tag in enumerate(roster.city.tags.all)}
+    tags = np.array([tag_rows.get(index, -1) for index in rows.tag_index.tolist()], np.int32)
+    is_believed = (tags >= 0) & (rows.flags & SUSPICIOUS == 0)
+    rows, tags, n = rows.take(is_believed), tags[is_believed], int(is_believed.sum())
+    heard = Heard(
+        np.zeros(n, np.int32),
+        rows.detector_index,
+        np.zeros(n, np.uint8),
+        np.zeros(n, np.uint64),
+        np.zeros((n, 6), np.uint8),
+        rows.rssi_best_dbm,
+        rows.rssi_mean_dbm,
+        rows.count,
+        rows.first_at,
+        rows.ts,
+        rows.lat_deg,
+        rows.lon_deg,
+        rows.accuracy_m,
+        np.zeros(n, np.int64),
+    )
+    engine.warm(heard, tags)
+
+
+async def _next(source: Source) -> list[Received]:
+    """Return what has arrived, nothing after a while, so that retention and the registry are looked after too."""
+    try:
+        return await asyncio.wait_for(source.fetch(), IDLE_S)
+    except TimeoutError:
+        return []
+
+
+def make(config: ServerConfig, metrics: Metrics) -> Ingest:
+    """Return the process for a configuration.
+
+    Raises:
+        KeysError: a key file is missing.
+        wire.errors.KeyFileError: likewise.
+    """
+    kek = load_kek(config.keys_dir / "kek.bin")
+    signer = Signer(config.city.id, load_signing_key(config.keys_dir / "receipt.pem"))
+    opener = Opener(config.city.id, {}, load_seal_key(config.keys_dir / "seal.pem"))
+    return Ingest(config, kek, signer, metrics, opener)
+
+
+async def run(config: ServerConfig) -> None:
+    """Take in sightings until cancelled.
+
+    Raises:
+        KeysError: a key file is missing, or not the one that the database was filled under.
+    """
+    metrics = Metrics()
+    metrics.serve(config.ingest.metrics_port)
+    ingest = make(config, metrics)
+    source = MqttSource(config.mqtt_url(), config.city.id, clock=config.clock, metrics=metrics)
+    try:
+        async with source.running():
+            await ingest.work_off([], source)
+            while True:
+                await ingest.work_off(await _next(source), source)
+    finally:
+        await ingest.close()

@@ -1,0 +1,189 @@
+"""Opens what came from the broker: who sent it, whether that may be believed, and what is in it.
+
+A refusal is only receipted when the detector's own signature proves that it sent the batch: whoever can merely publish
+under its topic must not be able to make it delete what it keeps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from server.core.rows import Heard
+from server.ingest.roster import Detector
+from server.ingest.source import Received
+from wire import batch as batches
+from wire import cose, seal, topics
+from wire.batch import Batch
+from wire.errors import BatchError, MessageError, SealError, TopicError
+from wire.messages import Heartbeat
+from wire.seal import Header
+
+MAX_OCTETS = batches.MAX_BYTES + 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A batch that is authentic and whole, its times as the detector gave them."""
+
+    detector: Detector
+    header: Header
+    batch: Batch
+    received_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat. A last will has no header: the broker published it, anybody could have."""
+
+    detector: Detector
+    heartbeat: Heartbeat
+    header: Header | None
+    received_ms: int
+    is_retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that cannot be used.
+
+    Attributes:
+        reason: one of `metrics.REASONS`.
+        detector: as claimed by the topic, "" where there is none.
+        message: the message.
+        proven: the header, where the detector's signature proves that it sent this.
+    """
+
+    reason: str
+    detector: str
+    message: Received
+    proven: Header | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens messages of one city.
+
+    Args:
+        city: id.
+        detectors: enrolled ones by id.
+        seal_key: batches are sealed to it.
+    """
+
+    city: str
+    detectors: Mapping[str, Detector]
+    seal_key: X25519PrivateKey
+
+    def open(self, message: Received) -> Opened | Beat | Refused:
+        """Return what a message says, or why it says nothing."""
+        try:
+            topic = topics.parse(message.topic)
+        except TopicError:
+            return Refused("topic", "", message)
+        if topic.city != self.city:
+            return Refused("wrong-city", topic.detector, message)
+        if len(message.payload) > MAX_OCTETS:
+            return Refused("too-large", topic.detector, message)
+        detector = self.detectors.get(topic.detector)
+        if detector is None:
+            return Refused("not-enrolled", topic.detector, message)
+        if topic.leaf == "heartbeat":
+            return self._beat(message, detector)
+        return self._batch(message, detector)
+
+    def _batch(self, message: Received, detector: Detector) -> Opened | Refused:
+        claimed: Header | None = None
+        try:
+            claimed = seal.peek(message.payload)
+            header, payload = seal.unseal(message.payload, verifier=detector.key, recipient=self.seal_key)
+        except SealError:
+            return self._unopened(message, detector, claimed)
+        reason = self._mismatch(header, detector, "sightings") or ("revoked" if detector.is_revoked else "")
+        if reason:
+            proven = None if reason == "wrong-detector" else header
+            return Refused(reason, detector.id, message, proven)
+        try:
+            return Opened(detector, header, batches.decode(payload), message.received_ms)
+        except BatchError as error:
+            return Refused(_batch_reason(error), detector.id, message, header)
+
+    def _mismatch(self, header: Header, detector: Detector, content: str) -> str:
+        if header.detector != detector.id:
+            return "wrong-detector"
+        if header.city != self.city:
+            return "wrong-city"
+        return "" if header.content == content else "wrong-content"
+
+    def _unopened(self, message: Received, detector: Detector, claimed: Header | None) -> Refused:
+        """Tell a forged batch from one that its detector did send, but that is of no use here."""
+        if claimed is None:
+            return Refused("malformed", detector.id, message)
+        if claimed.detector != detector.id:
+            return Refused("wrong-detector", detector.id, message)
+        if not _is_signed_by(message.payload, detector):
+            return Refused("wrong-key", detector.id, message)
+        is_for_us = claimed.recipient_kid == seal.kid(self.seal_key.public_key())
+        return Refused("malformed" if is_for_us else "wrong-recipient", detector.id, message, claimed)
+
+    def _beat(self, message: Received, detector: Detector) -> Beat | Refused:
+        received = (message.received_ms, message.is_retained)
+        try:
+            return _will(message.payload, detector, received)
+        except MessageError:
+            pass
+        try:
+            header, payload = seal.verify(message.payload, verifier=detector.key)
+            heartbeat = Heartbeat.decode(payload)
+        except (SealError, MessageError):
+            return Refused("bad-heartbeat", detector.id, message)
+        if self._mismatch(header, detector, "heartbeat") or heartbeat.detector != detector.id:
+            return Refused("bad-heartbeat", detector.id, message)
+        return Beat(detector, heartbeat, header, *received)
+
+
+def _is_signed_by(payload: bytes, detector: Detector) -> bool:
+    try:
+        cose.verify(cose.parse(payload), verifier=detector.key)
+    except SealError:
+        return False
+    return True
+
+
+def _batch_reason(error: BatchError) -> str:
+    # The wire knows one error for all; its text is ours and says which.
+    return "unknown-version" if "version" in str(error) else "bad-batch"
+
+
+def _will(payload: bytes, detector: Detector, received: tuple[int, bool]) -> Beat:
+    """Return an unsigned last will; all that it can say is that the detector is gone.
+
+    Raises:
+        MessageError: it is something else.
+    """
+    heartbeat = Heartbeat.decode(payload)
+    if heartbeat.state != "offline" or heartbeat.detector != detector.id:
+        raise MessageError("not a last will")
+    return Beat(detector, heartbeat, None, *received)
+
+
+def heard(opened: Opened, *, number: int, correction_ms: int, clock_error_ms: int) -> Heard:
+    """Return a batch as the core takes it, as batch `number` of a step, its times corrected."""
+    batch, n = opened.batch, len(opened.batch)
+    nowhere = np.full(n, np.nan)
+    return Heard(
+        np.full(n, number, np.int32),
+        np.full(n, opened.detector.index, np.int32),
+        batch.kinds,
+        batch.ids,
+        batch.sealed,
+        batch.rssi_best_dbm.astype(np.int16),
+        batch.rssi_mean_dbm.astype(np.int16),
+        batch.counts.astype(np.int32),
+        batch.first_heard_ms + correction_ms,
+        batch.last_heard_ms + correction_ms,
+        nowhere if batch.lat_deg is None else batch.lat_deg,
+        nowhere if batch.lon_deg is None else batch.lon_deg,
+        (nowhere if batch.position_accuracy_m is None else batch.position_accuracy_m).astype(np.float32),
+        np.full(n, clock_error_ms, np.int64),
+    )
