@@ -26,19 +26,21 @@ export function fixAt(track: readonly Fix[], atMs: number): Fix | null {
 
 export type Stay = { near: string; fromMs: number; toMs: number; accuracyM: number; late: boolean }
 
-/** Return the track as a list to be read: neighbouring fixes with the same words for their place are one stay. */
+const PASSING_MS = 60_000
+
+function joined(a: Stay, b: Stay): Stay {
+  return { ...a, toMs: b.toMs, accuracyM: Math.max(a.accuracyM, b.accuracyM), late: a.late || b.late }
+}
+
+/** Return the track as a list to be read: fixes with the same words are one stay, a moment's other word between is left out. */
 export function stays(track: readonly Fix[], describe: (fix: Fix) => string): Stay[] {
   const found: Stay[] = []
   for (const fix of track) {
-    const near = describe(fix)
-    const last = found.at(-1)
-    if (last?.near === near) {
-      last.toMs = fix.heard_at_ms
-      last.accuracyM = Math.max(last.accuracyM, fix.accuracy_m)
-      last.late ||= fix.late
-    } else {
-      found.push({ near, fromMs: fix.heard_at_ms, toMs: fix.heard_at_ms, accuracyM: fix.accuracy_m, late: fix.late })
-    }
+    const stay = { near: describe(fix), fromMs: fix.heard_at_ms, toMs: fix.heard_at_ms, accuracyM: fix.accuracy_m, late: fix.late }
+    const [before, last] = [found.at(-2), found.at(-1)]
+    if (last?.near === stay.near) found[found.length - 1] = joined(last, stay)
+    else if (last && before?.near === stay.near && stay.fromMs - last.fromMs < PASSING_MS) found.splice(-2, 2, joined(joined(before, last), stay))
+    else found.push(stay)
   }
   return found
 }

@@ -2,11 +2,12 @@
 import type { Named, TownMap, WatchedPlace } from './api'
 
 const EARTH_M_PER_DEG = 111_320
-const NEAR_M = 150
+/** As the server has it for a last place. */
+const NEAR_M = 250
 const NEAR_ROAD_M = 60
 
 type Point = { lat_deg: number; lon_deg: number }
-type Landmark = { named: Named; line: Point[]; reachM: number }
+type Landmark = { named: Named; line: Point[]; isRoad: boolean; radiusM: number }
 
 const point = ([lon_deg = 0, lat_deg = 0]: number[]): Point => ({ lat_deg, lon_deg })
 
@@ -20,10 +21,9 @@ function landmark(feature: TownMap['features'][number]): Landmark | null {
   const name = named(feature.properties)
   if (!name) return null
   const { geometry } = feature
-  if (geometry.type === 'Point') return { named: name, line: [point(geometry.coordinates)], reachM: NEAR_M }
-  if (geometry.type === 'LineString') return { named: name, line: geometry.coordinates.map(point), reachM: NEAR_ROAD_M }
-  if (geometry.type === 'Polygon') return { named: name, line: (geometry.coordinates[0] ?? []).map(point), reachM: NEAR_ROAD_M }
-  return null
+  if (geometry.type === 'Point') return { named: name, line: [point(geometry.coordinates)], isRoad: false, radiusM: 0 }
+  if (geometry.type === 'LineString') return { named: name, line: geometry.coordinates.map(point), isRoad: true, radiusM: 0 }
+  return null // a named area has its point of interest
 }
 
 /** Return metres from `at` to the segment a-b on a plane, good to 1 % over a town. */
@@ -41,22 +41,25 @@ export function distanceM(at: Point, line: Point[]): number {
   return Math.min(...line.map((start, i) => segmentM(at, start, line[i + 1] ?? start)))
 }
 
-/** Return a function that names what a point is near: the ward's own places first, then landmarks, then roads. */
+/** Return a function that names what a point is near: the nearest place or landmark, else a street or river. */
 export function nearness(map: TownMap | null, own: readonly WatchedPlace[]): (at: Point) => Named | null {
   const all = (map?.features ?? []).map(landmark).filter(found => found !== null)
-  const places = own.map(place => ({ named: place, line: [place], reachM: Math.max(place.radius_m, 40) }))
-  const tiers = [places, all.filter(mark => mark.reachM === NEAR_M), all.filter(mark => mark.reachM === NEAR_ROAD_M)]
+  const places = own.map(place => ({ named: place, line: [place], isRoad: false, radiusM: place.radius_m }))
+  const landmarks = [...places, ...all.filter(mark => !mark.isRoad)]
+  const roads = all.filter(mark => mark.isRoad)
   const known = new WeakMap<Point, Named | null>() // a track is described anew with each of its fixes
   return at => {
-    if (!known.has(at)) known.set(at, nearest(tiers, at))
+    if (!known.has(at)) known.set(at, nearest(landmarks, at, NEAR_M) ?? nearest(roads, at, NEAR_ROAD_M))
     return known.get(at) ?? null
   }
 }
 
-function nearest(tiers: Landmark[][], at: Point): Named | null {
-  for (const tier of tiers) {
-    const reached = tier.map(mark => ({ mark, m: distanceM(at, mark.line) })).filter(({ mark, m }) => m <= mark.reachM)
-    if (reached.length) return reached.reduce((best, next) => (next.m < best.m ? next : best)).mark.named
+function nearest(marks: readonly Landmark[], at: Point, withinM: number): Named | null {
+  let best: Named | null = null
+  let bestM = withinM
+  for (const mark of marks) {
+    const awayM = Math.max(0, distanceM(at, mark.line) - mark.radiusM)
+    if (awayM < bestM) [best, bestM] = [mark.named, awayM]
   }
-  return null
+  return best
 }

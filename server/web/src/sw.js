@@ -35,13 +35,25 @@ function notice(event) {
 }
 
 self.addEventListener('push', event => {
-  const { title, body, tag, lang } = notice(event)
-  event.waitUntil(self.registration.showNotification(title, { body, tag, lang, icon: '/icon-192.png', badge: '/icon-192.png' }))
+  const { title, body, tag, lang, navigate, requireInteraction } = notice(event)
+  const shown = { body, tag, lang, requireInteraction: requireInteraction === true, data: query(navigate), icon: '/icon-192.png', badge: '/icon-192.png' }
+  event.waitUntil(self.registration.showNotification(title, shown))
 })
+
+/** Which event it is about: of the address only "?event=…" is taken, so that no message leads to another site. */
+function query(address) {
+  const url = URL.parse?.(address ?? '/', self.location.origin)
+  return url?.origin === self.location.origin ? url.search : ''
+}
+
+async function open(search) {
+  const [client] = await self.clients.matchAll({ type: 'window', includeUncontrolled: true })
+  if (!client) return self.clients.openWindow(`/${search}`)
+  client.postMessage({ opened: search })
+  return client.focus()
+}
 
 self.addEventListener('notificationclick', event => {
   event.notification.close()
-  event.waitUntil(
-    self.clients.matchAll({ type: 'window', includeUncontrolled: true }).then(([open]) => open?.focus() ?? self.clients.openWindow('/')),
-  )
+  event.waitUntil(open(event.notification.data ?? ''))
 })

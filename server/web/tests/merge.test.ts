@@ -60,6 +60,13 @@ test('neighbouring fixes at one place are one stay, with the worst accuracy and 
   ])
 })
 
+test('a word of less than a minute between two equal ones is noise', () => {
+  const words: Record<number, string> = { 0: 'home', 30_000: 'park', 80_000: 'home', 90_000: 'park', 200_000: 'home' }
+  const track = Object.keys(words).map(at => fix(Number(at)))
+  const read = stays(track, known => words[known.heard_at_ms] ?? '').map(stay => [stay.near, stay.fromMs, stay.toMs])
+  expect(read).toEqual([['home', 0, 80_000], ['park', 90_000, 90_000], ['home', 200_000, 200_000]])
+})
+
 test('points within the uncertainty of the last one are not drawn, the newest always is', () => {
   const apart = (a: Fix, b: Fix) => Math.abs(a.lat_deg - b.lat_deg) * 100_000
   const track = [35, 35.0001, 35.0005, 35.00051].map((lat_deg, n) => fix(n, { lat_deg }))

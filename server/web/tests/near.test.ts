@@ -22,14 +22,14 @@ test('a metre is a metre, along both axes', () => {
   expect(distanceM(at, [{ lat_deg: 35.55, lon_deg: 139.701 }])).toBeCloseTo(90.6, 0)
 })
 
-test('landmarks come before roads, and the ward’s own places before both', () => {
+test('the nearest landmark or place of one’s own is named before any road', () => {
   const at = { lat_deg: 35.5502, lon_deg: 139.7 }
   expect(nearness(MAP, [])(at)?.name_en).toBe('School')
   expect(nearness(MAP, [HOME])(at)?.name_en).toBe('Home')
 })
 
 test('far from every landmark the road is named, and far from all nothing is', () => {
-  expect(nearness(MAP, [])({ lat_deg: 35.5512, lon_deg: 139.71 })?.name_en).toBe('Main Street')
+  expect(nearness(MAP, [])({ lat_deg: 35.5512, lon_deg: 139.715 })?.name_en).toBe('Main Street')
   expect(nearness(MAP, [])({ lat_deg: 35.56, lon_deg: 139.71 })).toBeNull()
   expect(nearness(null, [])({ lat_deg: 35.55, lon_deg: 139.7 })).toBeNull()
 })
