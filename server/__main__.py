@@ -4,6 +4,7 @@ import sys
 
 from server.cli import app
 from server.errors import ServerError
+from server.store.errors import StoreError
 from wire.errors import WireError
 
 
@@ -11,7 +12,7 @@ def main() -> None:
     """Run the command line; what is wrong with the surroundings is one line on stderr and exit code 2, no traceback."""
     try:
         app()
-    except (ServerError, WireError) as error:
+    except (ServerError, StoreError, WireError) as error:
         print(f"mimamori: {error}", file=sys.stderr)  # noqa: T201 - the command's own last word
         sys.exit(2)
 

@@ -157,12 +157,16 @@ def _beside(config: Path) -> ServerConfig:
 def _embedded_database(settings: ServerConfig) -> Any:  # noqa: ANN401 - a context manager's own type
     """Run the embedded PostgreSQL for the length of a command, unless it runs already or another one is configured."""
     from server.embedded.postgres import AlreadyRunningError, Postgres  # noqa: PLC0415 - see the module's docstring
+    from server.store.connection import DatabaseError  # noqa: PLC0415 - as above
 
     with contextlib.ExitStack() as stack:
         if not settings.database.url:
             with contextlib.suppress(AlreadyRunningError):
                 stack.enter_context(Postgres(settings.state_dir))
-        yield
+        try:
+            yield
+        except DatabaseError as error:
+            raise ServerError(f"the database refuses: {error}") from error
 
 
 def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, None]]:

@@ -14,12 +14,19 @@ from typing import Final
 
 import psutil
 
+from server.errors import ServerError
+
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _STABLE_S: Final = 60.0
 _LEFTOVER_S: Final = 20.0
+_MOST_FIRST_TRIES: Final = 4
+
+
+class PartError(ServerError):
+    """A part of the system does not start. Its log says why."""
 
 
 class State(StrEnum):
@@ -101,9 +108,15 @@ class Supervisor:
         return before != self.states()
 
     def wait_ready(self, name: str, *, tick_s: float = 0.05, give_up: Callable[[], bool] = lambda: False) -> bool:
-        """Return True once `name` is ready, False when `give_up` says so first."""
+        """Return True once `name` is ready, False when `give_up` says so first.
+
+        Raises:
+            PartError: it ended again and again instead.
+        """
         while self.state(name) is not State.RUNNING:
             self.tick()
+            if self._runs[name].restarts >= _MOST_FIRST_TRIES:
+                raise PartError(f"{name} does not start: see {self.log_dir / name}.log")
             if give_up():
                 return False
             time.sleep(tick_s)

@@ -30,7 +30,7 @@ _TICK_S: Final = 0.25
 _LOOK_S: Final = 2.0
 _DRAIN_S: Final = 60.0
 _NOTICES_S: Final = 10.0
-_STEPS: Final = 12
+_STEPS: Final = 13
 
 
 class AlreadyRunningError(ServerError):

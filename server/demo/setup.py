@@ -50,15 +50,16 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
     settings, ports = _settings(options)
     keys.make(settings)
     bar.step("街をつくる", "laying out the town")
-    _make_town(options, settings, ports)
-    settings = _wake(options, settings)
+    _clear_the_air(options)
+    if not town.exists(options.town_dir):
+        _wake(options, settings, ports)
     inside = server_parts(settings, options.config_file)
     outside = town_parts(options, ports)
     for titled in (*inside, *outside):
         if titled.part.name == "ingest":
             bar.step("台帳を読み込む", "migrations and registry")
             _fill(options, settings)
-            settings = _wake(options, settings)
+            settings = _wake(options, settings, ports)
         bar.step(titled.name_ja, titled.name_en)
         supervisor.start(titled.part)
         if not supervisor.wait_ready(titled.part.name, give_up=give_up):
@@ -86,22 +87,20 @@ def _family_ports(file: Path) -> FamilyPorts:
     return FamilyPorts(int(kept["http"]), int(kept["smtp"]))
 
 
-def _make_town(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts) -> None:
-    if not (options.town_dir / "town.json").exists():
-        town.make(options, settings, ports, keys.city_file(settings))
+def _clear_the_air(options: DemoOptions) -> None:
     options.air_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for socket in options.air_dir.glob("*.sock"):
         socket.unlink()
 
 
-def _wake(options: DemoOptions, settings: ServerConfig) -> ServerConfig:
+def _wake(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts) -> ServerConfig:
     """Set every clock: to the next school-day morning, or to the one after all that was lived through."""
     wall_ms = time.time_ns() // 1_000_000
     lived_ms = morning.last_lived_ms(_town_time_file(options))
     start_ms = morning.next_school_morning(max(wall_ms, lived_ms or 0), settings.city.tz)
     clock = Clock(wall_ms + round(_LEAD_S * 1000), start_ms, options.speed)
-    town.set_clock(options.town_dir, clock)
     settings = replace(settings, clock=clock)
+    town.make(options, settings, ports, keys.city_file(settings))
     configuration.save(settings, options.config_file)
     return settings
 

@@ -9,7 +9,8 @@ from typing import Final
 from server.store.totals import Totals
 from wire.outbox import Outbox
 
-OUTBOX_NAME: Final = "outbox.db"
+OUTBOX_NAMES: Final = ("outbox.db", "outbox.sqlite")
+"""Of a gateway, and of a phone."""
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -62,15 +63,12 @@ def read_outboxes(config_dirs: Iterable[Path]) -> Sent:
     rows = refused = pending = 0
     for folder in config_dirs:
         for file in sorted(folder.glob("*.toml")):
-            box = Path(tomllib.loads(file.read_text("utf-8"))["state_dir"]) / OUTBOX_NAME
-            if not box.exists():
-                continue
-            outbox = Outbox.open(box, max_bytes=_MAX_BYTES)
-            try:
-                totals = outbox.totals()
-            finally:
-                outbox.close()
-            rows += totals.put_rows
-            refused += totals.refused_rows
-            pending += totals.pending_rows
+            state_dir = Path(tomllib.loads(file.read_text("utf-8"))["state_dir"])
+            for box in (state_dir / name for name in OUTBOX_NAMES):
+                if box.exists():
+                    with Outbox.open(box, max_bytes=_MAX_BYTES) as outbox:
+                        totals = outbox.totals()
+                    rows += totals.put_rows
+                    refused += totals.refused_rows
+                    pending += totals.pending_rows
     return Sent(rows, refused, pending)

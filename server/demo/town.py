@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +11,8 @@ from server.config import ServerConfig
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts
 from server.errors import ServerError
-from wire.clock import Clock
 
 DEMO_LOGIN: Final = "demo"
-_CLOCK_TABLE: Final = re.compile(r"^\[clock\]\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
 
 class TownError(ServerError):
@@ -25,12 +22,14 @@ class TownError(ServerError):
 def make(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts, city_file: Path) -> None:
     """Let the simulator lay out the town in `options.town_dir`, with keys and configurations of all detectors.
 
+    A town that is there keeps its seed, keys and codes, and is given the clock and the addresses of `settings`.
+
     Raises:
         TownError: it could not.
     """
     air, clock = options.air_dir, settings.clock.to_table()
     arguments = {
-        "--seed": str(options.seed),
+        "--seed": str(_seed(options)),
         "--out": str(options.town_dir),
         "--city-file": str(city_file),
         "--broker-url": settings.mqtt_url(),
@@ -47,22 +46,15 @@ def make(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts, city_
         raise TownError(f"the simulator could not make the town: {done.stderr.strip()[-2000:]}")
 
 
-def set_clock(town_dir: Path, clock: Clock) -> None:
-    """Write `clock` into the configuration of every detector and of the radio."""
-    lines = [f"{key} = {value!r}" for key, value in clock.to_table().items()]
-    table = "\n".join(["[clock]", *lines, ""])
-    for file in sorted(town_dir.glob("*/*.toml")):
-        text = _CLOCK_TABLE.sub("", file.read_text("utf-8"))
-        file.write_text(f"{text.rstrip()}\n\n{table}", "utf-8")
-    registry = _registry(town_dir)
-    registry["clock"] = clock.to_table()
-    (town_dir / "town.json").write_text(json.dumps(registry, ensure_ascii=False, indent=1) + "\n", "utf-8")
-
-
 def demo_code(town_dir: Path) -> str:
     """Return the sign-in code of the demonstration's guardian, "" when the town has none."""
     found = [guardian["code"] for guardian in _registry(town_dir)["guardians"] if guardian["login"] == DEMO_LOGIN]
     return str(found[0]) if found else ""
+
+
+def exists(town_dir: Path) -> bool:
+    """Return whether a town was laid out here."""
+    return (town_dir / "town.json").exists()
 
 
 def digest(town_dir: Path) -> str:
@@ -74,6 +66,10 @@ def digest(town_dir: Path) -> str:
 def detector_dirs(town_dir: Path) -> tuple[Path, Path]:
     """Return where the configurations of gateways and cars, and of phones are."""
     return town_dir / "gateways", town_dir / "phones"
+
+
+def _seed(options: DemoOptions) -> int:
+    return int(_registry(options.town_dir)["seed"]) if exists(options.town_dir) else options.seed
 
 
 def _registry(town_dir: Path) -> dict[str, Any]:
