@@ -37,13 +37,16 @@ _FAILURES = (BleakError, BusError, ScanError, OSError, EOFError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall seconds: how long a start and a stop may take, when silence is suspicious, how long a probe listens."""
+    """Wall seconds: how long a start and a stop may take, when silence is suspicious, how long a probe listens,
+    the longest wait between attempts, how long a reset leaves the adapter off.
+    """
 
     start_s: float = 15.0
     stop_s: float = 5.0
     silence_s: float = 90.0
     probe_s: float = 10.0
     retry_s: float = 30.0
+    off_s: float = 0.5
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class BluezScan:
     position: int = 0
     _alive_s: float = field(default=0.0, init=False)
     _silences: int = field(default=0, init=False)
+    _signs: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Feed the pipeline for ever."""
@@ -105,10 +109,10 @@ class BluezScan:
                         await asyncio.wait_for(bus.lost.wait(), left_s)
                         raise ScanError(bus.reason)
             self.counts["scan_silences"] += 1
-            before_s = self._alive_s
+            before = self._signs
             async with self._scanning([]):
                 await asyncio.sleep(self.timings.probe_s)
-            self._silences = 0 if self._alive_s > before_s + self.timings.probe_s else self._silences + 1
+            self._silences = 0 if self._signs > before else self._silences + 1
             log.info("scan.silent", extra={"count": self._silences, "adapter": bus.adapter})
             if self._silences >= 2:
                 self._silences = 0
@@ -138,6 +142,7 @@ class BluezScan:
         rssi_dbm = None if advertisement.rssi == NO_RSSI_DBM else advertisement.rssi
         if rssi_dbm is not None:
             self._alive_s = time.monotonic()
+            self._signs += 1
         self.sight.hear_fields(
             advertisement.service_data,
             advertisement.manufacturer_data,
@@ -150,8 +155,11 @@ class BluezScan:
         """Switch the adapter off and on."""
         self.counts["adapter_resets"] += 1
         try:
-            async with asyncio.timeout(self.timings.start_s), BluezBus.open(self.adapter) as bus:
-                await bus.reset()
+            async with (
+                asyncio.timeout(self.timings.start_s + 2 * self.timings.off_s),
+                BluezBus.open(self.adapter) as bus,
+            ):
+                await bus.reset(self.timings.off_s)
                 log.warning("adapter.reset", extra={"adapter": bus.adapter})
         except _FAILURES as error:
             log.warning("adapter.reset_failed", extra={"reason": _reason(error)})

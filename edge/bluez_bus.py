@@ -17,7 +17,6 @@ ADAPTER: Final = "org.bluez.Adapter1"
 DBUS: Final = "org.freedesktop.DBus"
 PROPERTIES: Final = f"{DBUS}.Properties"
 OBJECTS: Final = f"{DBUS}.ObjectManager"
-RESET_PAUSE_S: Final = 0.5
 
 
 class BusError(ScanError):
@@ -68,8 +67,8 @@ class BluezBus:
     def _path(self) -> str:
         return f"/org/bluez/{self.adapter}"
 
-    async def reset(self) -> None:
-        """Switch the adapter off and on again.
+    async def reset(self, off_s: float) -> None:
+        """Switch the adapter off, on again after `off_s` seconds, and give it as long to come up.
 
         Raises:
             BusError: BlueZ refuses.
@@ -77,7 +76,7 @@ class BluezBus:
         for is_on in (False, True):
             powered = [ADAPTER, "Powered", Variant("b", is_on)]
             await self._call(Message(BLUEZ, self._path, PROPERTIES, "Set", signature="ssv", body=powered))
-            await asyncio.sleep(RESET_PAUSE_S)
+            await asyncio.sleep(off_s)
 
     async def _find(self, adapter: str) -> str:
         (objects,) = await self._call(Message(BLUEZ, "/", OBJECTS, "GetManagedObjects"))
