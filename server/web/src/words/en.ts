@@ -70,6 +70,7 @@ export const en: Words = {
   today: 'Today',
 
   map: 'Map',
+  mapKeys: 'Map. Arrow keys move it, plus and minus change its size.',
   mapFailed: 'The map cannot be shown. The place is written below.',
   recentre: (name: string) => `To ${name}`,
   zoomIn: 'Zoom in',

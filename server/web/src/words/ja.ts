@@ -63,6 +63,7 @@ export const ja = {
   today: 'きょう',
 
   map: '地図',
+  mapKeys: '地図。矢印キーで動かし、＋と−で大きさを変えます。',
   mapFailed: '地図を表示できません。場所は文字で確認できます。',
   recentre: (name: string) => `${name}へ`,
   zoomIn: '地図を大きく',
