@@ -38,7 +38,7 @@ class Parts:
     push_public_key: str | None
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 

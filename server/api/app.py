@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Collection, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -114,9 +114,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         parts.hub.close_all("stopping")
+        await _end(tasks)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: `wait_for` of Python 3.11, in the MQTT client, may swallow a cancellation."""
+    for _ in range(_STOP_WITHIN_S):
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, late = await asyncio.wait(tasks, timeout=1)
+        if not late:
+            return
+    log.warning("tasks.left", extra={"count": len(late)})
 
 
 async def _sweep_sessions(sessions: Sessions) -> None:
