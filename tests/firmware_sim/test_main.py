@@ -1,0 +1,74 @@
+"""The program as people start it."""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from wire import frames, hci
+from wire.btsnoop import BtsnoopReader
+
+PROGRAM = [sys.executable, "-m", "firmware_sim"]
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_every_command_explains_itself() -> None:
+    for command in ("town", "run", "record", "family"):
+        done = _run(command, "--help")
+        assert done.returncode == 0
+        assert "--" in done.stdout
+
+
+def test_a_recording_is_the_same_again_and_holds_its_truth(tmp_path: Path) -> None:
+    files = [tmp_path / "one.btsnoop", tmp_path / "two.btsnoop"]
+    for file in files:
+        done = _run("record", str(file), "--seconds", "30", "--truth", str(tmp_path / "truth.json"))
+        assert done.returncode == 0, done.stderr
+    assert files[0].read_bytes() == files[1].read_bytes()
+    records = BtsnoopReader().feed(files[0].read_bytes())
+    adverts = [frames.decode(hci.reports(record.packet)[0].data) for record in records]
+    truth = json.loads((tmp_path / "truth.json").read_text())
+    assert len(adverts) == truth["packets"] + truth["telemetry"] + truth["strangers"] > 20
+    ours = [a for a in adverts if isinstance(a, frames.UidFrame | frames.IBeaconFrame) or getattr(a, "sealed", None)]
+    assert len(ours) == truth["packets"] == sum(truth["detectors"]["gw-001"]["tags"].values())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--detector", "gw-999"), ("--format", "wav"), ("--start", "tomorrow"), ("--link-type", "1"), ("--seconds", "0")],
+)
+def test_a_recording_that_cannot_be_made_is_one_clear_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = _run("record", str(tmp_path / "no.btsnoop"), "--seconds", "2", *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip()
+
+
+def test_a_town_runs_until_it_is_told_to_stop(city_file: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="mms-") as short:
+        town = Path(short) / "t"
+        made = _run("town", "--out", str(town), "--city-file", str(city_file), "--seed", "3")
+        assert made.returncode == 0, made.stderr
+        process = subprocess.Popen([*PROGRAM, "run", "--dir", str(town), "--truth", str(town / "truth.json")])
+        until_s = time.monotonic() + 20
+        while not (town / "radio.sock").is_socket() and time.monotonic() < until_s:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert json.loads((town / "truth.json").read_text())["packets"] == 0
+        assert not (town / "radio.sock").exists()
+
+
+def test_a_run_without_a_town_says_so(tmp_path: Path) -> None:
+    done = _run("run", "--dir", str(tmp_path))
+    assert done.returncode == 1
+    assert "town.json" in done.stderr
+    assert "Traceback" not in done.stderr
