@@ -192,9 +192,9 @@ class Merge:
             return
         try:
             version, closed, still_open = cbor2.loads(state)
-            rows = [Merged(*row) for row in closed]
-            rows += [_merged((row[0], row[1]), _revived(row[2:])) for row in still_open]
-        except (ValueError, TypeError, IndexError, cbor2.CBORError) as error:
+            rows = [_checked(Merged(*row)) for row in closed]
+            rows += [_checked(_merged((row[0], row[1]), _revived(row[2:]))) for row in still_open]
+        except (ValueError, TypeError, LookupError, ArithmeticError, cbor2.CBORError) as error:
             raise MergeError("kept windows are unreadable") from error
         if version != STATE_VERSION:
             raise MergeError(f"kept windows of version {version}")
@@ -229,6 +229,22 @@ def _merged(key: Key, tag: _Tag) -> Merged:
     mean_dbm = round(tag.sum_dbm / tag.count)
     times_ms = (tag.first_ms, tag.last_ms, tag.best_ms)
     return Merged(*key, tag.sealed, tag.telemetry, tag.best_dbm, mean_dbm, tag.count, *times_ms)
+
+
+def _checked(row: Merged) -> Merged:
+    """Return a row read from disk if every field is of its kind; ValueError if not."""
+    kind, octets, sealed, telemetry, *numbers = _VALUES(row)
+    if not all(type(number) is int for number in (kind, *numbers)):
+        raise ValueError("a kept row with a number of another kind")
+    if type(octets) is not bytes or len(octets) != 8:
+        raise ValueError("a kept row without its id")
+    if not _is_none_or(sealed, 6) or not _is_none_or(telemetry, 16):
+        raise ValueError("a kept row with octets missing")
+    return row
+
+
+def _is_none_or(value: object, width: int) -> bool:
+    return value is None or (isinstance(value, bytes) and len(value) == width)
 
 
 def _revived(row: list[object]) -> _Tag:
