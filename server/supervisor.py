@@ -113,6 +113,7 @@ class Supervisor:
         Raises:
             PartError: it ended again and again instead.
         """
+        self.tick()
         while self.state(name) is not State.RUNNING:
             self.tick()
             if self._runs[name].restarts >= _MOST_FIRST_TRIES:

@@ -190,6 +190,7 @@ def _run(options: DemoOptions, told: Told) -> int:
         demo.live(prepared)
         screen.close()
         demo.drain(prepared)
+        supervisor.stop("family", "notify", "api", "ingest")
     finally:
         screen.close()
         supervisor.stop_all()

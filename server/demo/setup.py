@@ -14,7 +14,7 @@ from server.demo import morning, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
 from server.demo.screen import StepBar
-from server.embedded.broker import free_port
+from server.embedded.broker import free_port, is_free
 from server.registry import importer
 from server.store.migrate import migrate
 from server.supervisor import Supervisor
@@ -64,6 +64,9 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
         supervisor.start(titled.part)
         if not supervisor.wait_ready(titled.part.name, give_up=give_up):
             return None
+    for titled in (*inside, *outside):  # one that was ready may have ended since
+        if not supervisor.wait_ready(titled.part.name, give_up=give_up):
+            return None
     return Prepared(settings, (*inside, *outside), _town_time_file(options))
 
 
@@ -73,18 +76,30 @@ def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
     kept = configuration.load(file) if file.exists() else configuration.parse({"state_dir": str(options.state_dir)})
     ports = _family_ports(options.state_dir / "family.json")
     http = HttpConfig(port=options.port or free_port())
-    notify = replace(kept.notify, mail_url=_MAIL_URL.format(port=ports.smtp))
-    settings = configuration.with_ports(replace(kept, http=http, notify=notify), free_port)
+    broker = replace(
+        kept.broker,
+        mqtt_port=_kept_or_free(kept.broker.mqtt_port),
+        nats_port=_kept_or_free(kept.broker.nats_port),
+    )
+    ingest = replace(kept.ingest, metrics_port=_kept_or_free(kept.ingest.metrics_port))
+    metrics_port, mail_url = _kept_or_free(kept.notify.metrics_port), _MAIL_URL.format(port=ports.smtp)
+    notify = replace(kept.notify, metrics_port=metrics_port, mail_url=mail_url)
+    settings = replace(kept, http=http, broker=broker, ingest=ingest, notify=notify)
     configuration.save(settings, file)
     return settings, ports
 
 
 def _family_ports(file: Path) -> FamilyPorts:
-    """Return where the families listen: push subscriptions hold the address, so it is chosen once."""
-    if not file.exists():
-        file.write_text(json.dumps({"http": free_port(), "smtp": free_port()}), "utf-8")
-    kept = json.loads(file.read_text("utf-8"))
-    return FamilyPorts(int(kept["http"]), int(kept["smtp"]))
+    """Return where the families listen: push subscriptions hold the address, so it is kept while it can be."""
+    kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    ports = FamilyPorts(*(_kept_or_free(int(kept.get(name, 0))) for name in ("http", "smtp")))
+    file.write_text(json.dumps({"http": ports.http, "smtp": ports.smtp}), "utf-8")
+    return ports
+
+
+def _kept_or_free(port: int) -> int:
+    """Return `port` unless it is 0 or someone else has taken it since."""
+    return port if port and is_free(port) else free_port()
 
 
 def _clear_the_air(options: DemoOptions) -> None:

@@ -6,6 +6,7 @@ what an MQTT session of NATS needs, synced each second (as fast as never, measur
 
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -35,6 +36,7 @@ jetstream {{ store_dir: {store_dir}, max_memory_store: 64MB, max_file_store: 1GB
 mqtt {{ host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 1024 }}
 """
 _STOP_S: Final = 10.0
+_PORTS: Final = range(20_000, 32_000)
 
 
 class BrokerError(ServerError):
@@ -42,10 +44,21 @@ class BrokerError(ServerError):
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that nothing listens on now."""
+    """Return a TCP port on loopback that nothing uses now, below those that outgoing connections are given."""
+    while not is_free(port := _PORTS[secrets.randbelow(len(_PORTS))]):
+        pass
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on `port` of loopback now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def binary(override: str = "") -> Path:
