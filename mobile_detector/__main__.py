@@ -1,6 +1,7 @@
 """`mimamori-detector`: run a volunteer's detector, keep its no-report zones, say what it cost and how it helped."""
 
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -38,6 +39,7 @@ def run(
 ) -> None:
     """検知を始める。 Run one detector, or many in one process, until SIGTERM."""
     logs.configure(log_level)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request says nothing of use
     files = [*(config_files or []), *(sorted(config_dir.glob("*.toml")) if config_dir else [])]
     if not files:
         raise _stop_with(
