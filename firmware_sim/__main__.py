@@ -104,10 +104,9 @@ def record(  # noqa: PLR0913 - a command's options are its parameters
         bar = progress.add_task("録音 / recording", total=seconds)
         written = recording.record(
             air,
-            out,
+            capture.open_writer(out, chosen, link_type),
             seconds=seconds,
             detector=detector,
-            writer=capture.open_writer(out, chosen, link_type),
             on_step=lambda: progress.advance(bar),
         )
     if truth:

@@ -32,13 +32,9 @@ def _roads(town: Town) -> list[Feature]:
     roads = []
     for number, (name_ja, name_en) in enumerate(STREET_NAMES):
         importance = "major" if number % 4 == 0 else "minor"
-        for stretch in _stretches([(int(a), int(b)) for a, b in streets.edges[streets.names == number]]):
-            roads.append(
-                _feature(
-                    town, "road", "LineString", streets.nodes[stretch],
-                    **{"class": importance, "name_ja": name_ja, "name_en": name_en},
-                )
-            )  # fmt: skip
+        named = {"class": importance, "name_ja": name_ja, "name_en": name_en}
+        stretches = _stretches([(int(a), int(b)) for a, b in streets.edges[streets.names == number]])
+        roads += [_feature(town, "road", "LineString", streets.nodes[stretch], **named) for stretch in stretches]
     for a, b in streets.edges[streets.bridges]:
         roads.append(_feature(town, "road", "LineString", streets.nodes[[a, b]], **{"class": "bridge"}))
     return roads

@@ -1,6 +1,7 @@
 """gpsd.sock: the gpsd JSON protocol for all moving detectors, the device being the detector's id.
 
-Source: gpsd_json(5) and gpsd's client HOWTO: VERSION on connect; `?WATCH={...};` answered by DEVICES and WATCH; then TPV.
+Source: gpsd_json(5) and gpsd's client HOWTO: VERSION on connect; DEVICES and WATCH in answer to
+`?WATCH={...};`; then TPV.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ class GpsdSocket:
     @contextlib.asynccontextmanager
     async def open(self, path: Path) -> Any:  # noqa: ANN401 - an async context without a value
         """Listen on `path` inside the block; an old socket file goes away first."""
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, on a local disk
         server = await asyncio.start_unix_server(self._serve, path, backlog=1024)
         try:
             yield
@@ -47,7 +48,7 @@ class GpsdSocket:
             server.close()
             for writer in list(self._watching):
                 writer.close()
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, on a local disk
 
     def publish(self, at_ms: int, fixes: list[GpsFix]) -> None:
         """Send this second's fixes to those who watch; who does not read gets the next one instead."""

@@ -47,7 +47,7 @@ class RadioSocket:
     @contextlib.asynccontextmanager
     async def open(self, path: Path) -> Any:  # noqa: ANN401 - an async context without a value
         """Listen on `path` inside the block; an old socket file goes away first."""
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, on a local disk
         server = await asyncio.start_unix_server(self._serve, path, backlog=1024)
         try:
             yield
@@ -55,7 +55,7 @@ class RadioSocket:
             server.close()
             for writer in list(self._writers.values()):
                 writer.close()
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, on a local disk
 
     def flush(self) -> None:
         """Send what waits to every detector that keeps up."""
@@ -73,10 +73,7 @@ class RadioSocket:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         detector = ""
         try:
-            hello = _message(await reader.readline())
-            detector, safe = str(hello.get("detector")), hello.get("resume")
-            if detector not in self.ports or not isinstance(safe, int) or safe < 0:
-                raise ValueError("no such detector, or no count to resume from")
+            detector, safe = self._hello(_message(await reader.readline()))
             self._connect(detector, safe, writer)
             while line := await reader.readline():
                 self._obey(self.ports[detector], _message(line))
@@ -90,6 +87,12 @@ class RadioSocket:
                 del self._writers[detector]
                 self.ports[detector].scan(self._now_us(), is_on=False)
             writer.close()
+
+    def _hello(self, message: dict[str, Any]) -> tuple[str, int]:
+        detector, safe = message.get("detector"), message.get("resume")
+        if not isinstance(detector, str) or detector not in self.ports or not isinstance(safe, int) or safe < 0:
+            raise ValueError("no such detector, or no count to resume from")
+        return detector, safe
 
     def _connect(self, detector: str, safe: int, writer: asyncio.StreamWriter) -> None:
         """The newest connection of a detector wins, as after a restart whose old socket lingers."""

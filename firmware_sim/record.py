@@ -1,8 +1,6 @@
 """A recording of the simulated air at one detector, with what is truly in it."""
 
 from collections.abc import Callable
-from typing import BinaryIO
-
 import numpy as np
 
 from firmware_sim import capture
@@ -13,17 +11,14 @@ from firmware_sim.truth import Truth
 ALL = "all"
 
 
-def record(
-    air: Air, file: BinaryIO, *, seconds: int, detector: str, writer: capture.Writer, on_step: Callable[[], None]
-) -> Truth:
+def record(air: Air, writer: capture.Writer, *, seconds: int, detector: str, on_step: Callable[[], None]) -> Truth:
     """Write what `detector` hears in that many seconds.
 
     Args:
         air: stands at the first second.
-        file: the writer's, flushed at the end.
+        writer: see `capture.open_writer`.
         seconds: town seconds.
         detector: its id, or "all" for one file of all detectors together.
-        writer: see `capture.open_writer`.
         on_step: called after each second.
 
     Returns:
@@ -47,5 +42,4 @@ def record(
             writer.write(capture.Packet(at_us, advert, rssi_dbm, channel))
             truth.note(ids[receiver], emitter, at_us, is_telemetry=is_telemetry)
         on_step()
-    file.flush()
     return truth

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from firmware_sim import air, cartography, family, households, people, tag, vehicles
+from firmware_sim import air, cartography, households, people, tag, vehicles
 from firmware_sim import town as towns
 from firmware_sim.errors import TownFileError
 from wire import frames, keys
@@ -134,6 +134,8 @@ def _guardians(settings: TownSettings, persons: tuple[people.Person, ...], old: 
     codes = {guardian["id"]: guardian["code"] for guardian in old.get("guardians", [])}
     push: dict[str, dict[str, str]] = {}
     if settings.push_url:
+        from firmware_sim import family  # noqa: PLC0415 - its mail server is slow to load, and `run` needs none
+
         ids = [guardian["id"] for guardian in guardians[:PUSH_GUARDIANS]]
         push = family.push_subscriptions(settings.push_url, ids, settings.seed)
     for guardian in guardians:

@@ -11,7 +11,8 @@ from firmware_sim import radio
 
 @pytest.mark.parametrize(
     ("near_exponent", "distance_m", "chance"),
-    [(2.1, 20, 0.94), (2.1, 50, 0.67), (2.1, 80, 0.44), (2.8, 10, 0.93), (2.8, 20, 0.63), (2.8, 30, 0.36), (2.8, 50, 0.12)],
+    [(2.1, 20, 0.94), (2.1, 50, 0.67), (2.1, 80, 0.44),
+     (2.8, 10, 0.93), (2.8, 20, 0.63), (2.8, 30, 0.36), (2.8, 50, 0.12)],
 )  # fmt: skip
 def test_reception_falls_with_distance_as_tabulated(near_exponent: float, distance_m: float, chance: float) -> None:
     found = radio.reception_probability(distance_m, near_exponent=near_exponent)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from firmware_sim import registry
+from firmware_sim import registry, tag
 from firmware_sim.errors import TownFileError
 from firmware_sim.registry import TownSettings
 from wire import frames, keys
@@ -54,7 +54,7 @@ def test_the_registry_names_the_ids_that_the_tags_send(settings: TownSettings) -
     registry.write(settings)
     _, tags, clock = registry.load(settings.directory)
     assert clock == CLOCK
-    state = registry.tag.State(sos=False, moving=False, battery_mv=3000, adv_count=0)
+    state = tag.State(sos=False, moving=False, battery_mv=3000, adv_count=0)
     for row, each in zip(_town(settings)["tags"], tags, strict=True):
         if each.kind == "eid":
             assert bytes.fromhex(row["identity_key"]) == each.identity_key

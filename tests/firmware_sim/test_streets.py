@@ -1,4 +1,5 @@
 import heapq
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -42,8 +43,7 @@ def test_a_route_follows_streets_and_is_as_long_back(town: Town, one: int, other
     assert tuple(way[-1]) == (b.x_m, b.y_m)
     pieces = {tuple(sorted(edge)) for edge in streets.edges.tolist()}
     crossings = [int(np.linalg.norm(streets.nodes - point, axis=1).argmin()) for point in way[2:-2]]
-    steps = zip(crossings, crossings[1:], strict=False)
-    assert all(tuple(sorted(step)) in pieces for step in steps if step[0] != step[1])
+    assert all(tuple(sorted(step)) in pieces for step in pairwise(crossings) if step[0] != step[1])
     assert length_m(way) == pytest.approx(length_m(streets.route(b, a)))
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,9 @@ STATE = tag.State(sos=True, moving=False, battery_mv=2_870, adv_count=77)
 
 
 def _tag(**changed: object) -> tag.Tag:
-    plain = tag.Tag("tag-1", "eid", bytes(range(16)), b"", AT_MS, 0.0, 0.0)
-    return dataclasses.replace(plain, **changed)  # type: ignore[arg-type] - a test's shorthand
+    plain: Any = tag.Tag("tag-1", "eid", bytes(range(16)), b"", AT_MS, 0.0, 0.0)
+    changed_tag: tag.Tag = dataclasses.replace(plain, **changed)
+    return changed_tag
 
 
 @given(st.integers(0, 10**9), st.floats(-tag.MAX_DRIFT_PPM, tag.MAX_DRIFT_PPM))
@@ -42,7 +44,7 @@ def test_the_offset_noted_at_provisioning_gives_back_the_tags_clock() -> None:
 
 def test_address_and_id_change_together_every_1024_seconds() -> None:
     own = _tag()
-    seen = {}
+    seen: dict[bytes, bytes] = {}
     for second in range(0, 4096, 16):
         frame = own.sighting_frame(AT_MS + second * 1000, STATE)
         assert isinstance(frame, frames.EidFrame)
