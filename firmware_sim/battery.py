@@ -1,8 +1,8 @@
 """A CR2032 cell under a beacon's load: charge drawn, voltage left.
 
 Average current I = I_sleep + Q/T: an nRF52832 with its DC/DC converter at 0 dBm draws about 9 uC an advertising event
-on three channels and 2 uA asleep (engineering values that agree with published tables: 10 uA at 1 s, 6 uA at 2 s; Nordic's
-Online Power Profiler is the reference). Usable charge is 80 % of 225 mAh; self-discharge 1 % a year.
+on three channels and 2 uA asleep (engineering values that agree with published tables: 10 uA at 1 s, 6 uA at 2 s;
+Nordic's Online Power Profiler is the reference). Usable charge is 80 % of 225 mAh; self-discharge 1 % a year.
 """
 
 from typing import Final

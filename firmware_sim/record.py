@@ -1,6 +1,7 @@
 """A recording of the simulated air at one detector, with what is truly in it."""
 
 from collections.abc import Callable
+
 import numpy as np
 
 from firmware_sim import capture
