@@ -67,7 +67,7 @@ class Fleet:
     ) -> Iterator[tuple[Ints, Floats, Flags]]:
         """Rounds of advertising events before `end_ms`: tags (each at most once a round), Unix ms, is it telemetry."""
         interval_ms = self._intervals_ms(start_ms, speeds_mps)
-        self._next_ms = np.minimum(self._next_ms, start_ms + interval_ms)
+        self._hasten(start_ms, interval_ms)
         self._rotate(start_ms, interval_ms, rng)
         self._drain(start_ms, end_ms - start_ms)
         while (due := np.flatnonzero(self._next_ms < end_ms)).size:
@@ -104,6 +104,11 @@ class Fleet:
         interval_ms[self.is_sos(now_ms)] = SOS_INTERVAL_MS
         interval_ms[np.abs(now_ms - self._pressed_ms) < SOS_BURST_MS] = SOS_BURST_INTERVAL_MS
         return interval_ms
+
+    def _hasten(self, now_ms: float, interval_ms: Floats) -> None:
+        """A timer that a shorter interval overtook keeps its phase: tags that set out together stay apart."""
+        late = np.flatnonzero(self._next_ms > now_ms + interval_ms + ADV_DELAY_MS)
+        self._next_ms[late] = now_ms + (self._next_ms[late] - now_ms) % interval_ms[late]
 
     def _quanta(self, now_ms: float) -> Ints:
         beacon_s = COUNTER_START_S + (now_ms - self._started_ms) * self._rate / 1000

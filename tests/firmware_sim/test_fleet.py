@@ -82,6 +82,11 @@ def test_a_tag_at_rest_speaks_every_five_seconds_and_at_once_more_often_when_it_
     assert all(len(times) > 50 for times in held)
 
 
+def test_tags_that_set_out_together_do_not_speak_together() -> None:
+    first_ms = np.array([times[0] for times in _events(_fleet(provision(7, 100, AT_MS)), 2, 1.0)])
+    assert _kolmogorov_smirnov(first_ms, 1000.0) < 1.63 / 10
+
+
 def test_the_button_speaks_ten_times_a_second_then_twice_then_as_before() -> None:
     fleet = _fleet(provision(7, 1, AT_MS))
     fleet.press(0, AT_MS)
