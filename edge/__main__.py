@@ -15,7 +15,7 @@ from edge import agent, config, health, replay
 from edge.errors import CaptureError, ConfigError
 from wire import keys, logs
 from wire.errors import WireError
-from wire.formats import Formats
+from wire.formats import EXAMPLE_CITY, FormatError, Formats
 
 app = typer.Typer(
     add_completion=False,
@@ -65,12 +65,16 @@ def replay_(
     file: Annotated[Path, typer.Argument(help="btsnoop, pcap or pcapng.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002 -- Typer
     config_file: Annotated[Path | None, typer.Option("--config", help="Take formats and window from it.")] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="eid, uid:<namespace>, ibeacon:<UUID>; else the example city's."),
+    ] = None,
 ) -> None:
     """記録を再生する。 Push a capture through the pipeline of a live gateway and say what became of it."""
     try:
-        formats, window_s = _formats(config_file)
-        result = replay.run(file, formats, window_s=window_s)
-    except (ConfigError, CaptureError) as error:
+        enrolled, window_s = _formats(config_file, formats)
+        result = replay.run(file, enrolled, window_s=window_s)
+    except (ConfigError, CaptureError, FormatError) as error:
         raise _stop_with(f"{file.name}: {error}" if isinstance(error, CaptureError) else str(error)) from error
     if as_json:
         typer.echo(json.dumps({"file": file.name, **result.to_json()}, ensure_ascii=False))
@@ -80,11 +84,9 @@ def replay_(
         raise typer.Exit(1)
 
 
-def _formats(config_file: Path | None) -> tuple[Formats, float]:
-    if config_file is None:
-        return Formats.parse(["eid"]), config.ScanConfig().window_s
-    loaded = config.load(config_file, os.environ)
-    return loaded.formats, loaded.scan.window_s
+def _formats(config_file: Path | None, formats: list[str] | None) -> tuple[Formats, float]:
+    scan = config.load(config_file, os.environ).scan if config_file else config.ScanConfig(formats=EXAMPLE_CITY)
+    return Formats.parse(formats or scan.formats), scan.window_s
 
 
 def _print(file: Path, result: replay.Replay) -> None:

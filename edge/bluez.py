@@ -37,8 +37,15 @@ _FAILURES = (BleakError, BusError, ScanError, OSError, EOFError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Wall seconds: how long a start and a stop may take, when silence is suspicious, how long a probe listens,
-    the longest wait between attempts, how long a reset leaves the adapter off.
+    """How long things may take, in wall seconds.
+
+    Attributes:
+        start_s: a scan to start.
+        stop_s: a scan to stop.
+        silence_s: without any advertisement, before it is suspicious.
+        probe_s: of listening unfiltered then.
+        retry_s: most between two attempts.
+        off_s: that a reset leaves the adapter off.
     """
 
     start_s: float = 15.0

@@ -52,6 +52,7 @@ class Replay:
             "pdus": dict(sorted(self.pdus.items())),
             "addresses": dict(self.addresses.most_common()),
             "accepted": self.sight.accepted,
+            "lone_telemetry": self.sight.lone_telemetry,
             "dropped": sum(self.sight.dropped.values()),
             "dropped_by_reason": dict(sorted(self.sight.dropped.items())),
             "sightings": dict(self.sightings.most_common()),

@@ -47,9 +47,9 @@ class Sight:
 
     Attributes:
         advertisements: reports that reached the pipeline, whatever became of them.
-        accepted: of these, sightings of an enrolled format.
-        dropped: the others, by reason: malformed, not-enrolled, no-rssi, bad-time,
-            telemetry, too-many.
+        accepted: of these, what is of an enrolled format.
+        lone_telemetry: of these, telemetry that found no open row of its tag; the next one will.
+        dropped: the others, by reason: malformed, fragment, not-enrolled, no-rssi, bad-time, too-many.
         urgent: set when a row was closed that must not wait; the keeper clears it.
     """
 
@@ -57,6 +57,7 @@ class Sight:
     merge: Merge
     advertisements: int = 0
     accepted: int = 0
+    lone_telemetry: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     urgent: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _sounds: dict[bytes, Sound] = field(default_factory=dict, repr=False)
@@ -163,11 +164,10 @@ class Sight:
             self.dropped["too-many"] += 1
 
     def _telemetry(self, sound: Sound, address: Address) -> None:
+        self.accepted += 1
         owner = self._owners.get(address)
         if owner is None or sound.telemetry is None or not self.merge.hear_telemetry(owner, sound.telemetry):
-            self.dropped["telemetry"] += 1
-        else:
-            self.accepted += 1
+            self.lone_telemetry += 1
 
 
 def _remember(table: dict[Address, _T], address: Address, value: _T) -> None:

@@ -4,12 +4,21 @@ A format is written `eid`, `uid:<namespace, 20 hex digits>` or `ibeacon:<UUID>`:
 static ones only from the city's own namespace, so that nobody's headphones or keys are ever followed.
 """
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from wire.errors import WireError
 from wire.frames import EidFrame, EtlmFrame, Frame, TlmFrame, UidFrame
+
+EXAMPLE_CITY: Final = (
+    "eid",
+    f"uid:{hashlib.sha1(b'mimamori.example', usedforsecurity=False).hexdigest()[:20]}",
+    f"ibeacon:{uuid.UUID(bytes=hashlib.sha256(b'mimamori.example/ibeacon').digest()[:16])}",
+)
+"""What the simulated town has enrolled; a namespace is the SHA-1 of a domain name, as Eddystone-UID recommends."""
 
 
 class FormatError(WireError):

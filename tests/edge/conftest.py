@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +159,7 @@ def eid() -> Callable[[int], frames.EidFrame]:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, city: City) -> Iterator[Callable[..., EdgeConfig]]:
+def gateway(tmp_path: Path, city: City) -> Callable[..., EdgeConfig]:
     """Make the configuration of an enrolled gateway."""
     city.bundle.save(tmp_path / "city.json")
 
@@ -179,7 +179,7 @@ def gateway(tmp_path: Path, city: City) -> Iterator[Callable[..., EdgeConfig]]:
             outbox=OutboxConfig(max_bytes),
         )
 
-    yield made
+    return made
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ def until() -> Callable[[Callable[[], bool]], "asyncio.Future[None]"]:
 
     async def waited(is_so: Callable[[], bool], limit_s: float = 20.0) -> None:
         async with asyncio.timeout(limit_s):
-            while not is_so():
+            while not is_so():  # noqa: ASYNC110 -- what is waited for is another process's doing
                 await asyncio.sleep(0.02)
 
     return waited  # type: ignore[return-value]

@@ -1,7 +1,7 @@
 """A simulated org.bluez on a private D-Bus, for bleak's real BlueZ back end.
 
-It speaks the part of BlueZ that a scanner uses, takes raw advertising octets, and can misbehave: leave, come back, lose its
-adapter, refuse calls, hang, and keep quiet about reports by the rules of a given bluetoothd.
+It speaks the part of BlueZ that a scanner uses, takes raw advertising octets, and can misbehave: leave, come back, lose
+its adapter, refuse calls, hang, and keep quiet about reports by the rules of a given bluetoothd.
 Sources of these rules: BlueZ src/adapter.c btd_adapter_device_found, src/device.c RSSI_THRESHOLD.
 """
 
@@ -113,6 +113,13 @@ class SimulatedBluez:
         self.adapters[adapter] = True
         self._announce(adapter)
 
+    def switch(self, adapter: str = "hci0", *, is_on: bool) -> None:
+        """Switch an adapter on or off; either way it discovers no longer."""
+        self.adapters[adapter] = is_on
+        self.discovering.discard(adapter)
+        changed = {"Powered": Variant("b", is_on), "Discovering": Variant("b", False)}
+        self._signal(f"/org/bluez/{adapter}", PROPERTIES, "PropertiesChanged", "sa{sv}as", [ADAPTER, changed, []])
+
     def count(self, method: str) -> int:
         """How often a method was called."""
         return sum(name == method for name, _ in self.calls)
@@ -123,9 +130,9 @@ class SimulatedBluez:
             return False
         path = f"/org/bluez/{adapter}/dev_{address.replace(':', '_')}"
         heard = _properties(data) | {"RSSI": Variant("n", rssi_dbm)}
-        if wanted := self.filter.get("UUIDs"):
-            if not set(wanted) & set(heard["UUIDs"].value):
-                return False
+        wanted = self.filter.get("UUIDs")
+        if wanted and not set(wanted) & set(heard["UUIDs"].value):
+            return False
         if path not in self.devices:
             self.devices[path] = _device(address, adapter) | heard
             self._signal("/", OBJECTS, "InterfacesAdded", "oa{sa{sv}}", [path, {DEVICE: self.devices[path]}])
@@ -163,29 +170,25 @@ class SimulatedBluez:
         return changed
 
     def _answer(self, message: Message) -> Message | bool | None:
-        if message.message_type is not MessageType.METHOD_CALL or not (message.path or "").startswith(
-            ("/org/bluez", "/")
-        ):
-            return None
-        member = message.member or ""
-        if message.path != "/" and not (message.path or "").startswith("/org/bluez"):
+        path, member = message.path or "", message.member or ""
+        if message.message_type is not MessageType.METHOD_CALL or not (path == "/" or path.startswith("/org/bluez")):
             return None
         self.calls.append((member, message.body))
         if member in self.hanging:
             return True
         if member in self.refusals:
             return Message.new_error(message, self.refusals[member], "as the test wants it")
+        return self._obey(message, member, path.rsplit("/", 1)[1])
+
+    def _obey(self, message: Message, member: str, adapter: str) -> Message | None:
         if member == "GetManagedObjects":
             return Message.new_method_return(message, "a{oa{sa{sv}}}", [self._objects()])
         if member == "Set":
-            self._switch((message.path or "").rsplit("/", 1)[1], is_on=message.body[2].value)
+            self.switch(adapter, is_on=message.body[2].value)
             return Message.new_method_return(message)
-        return self._scan_call(message, member)
+        return self._scan_call(message, member, adapter) if member in CALLS else None
 
-    def _scan_call(self, message: Message, member: str) -> Message | None:
-        if member not in CALLS:
-            return None
-        adapter = (message.path or "").rsplit("/", 1)[1]
+    def _scan_call(self, message: Message, member: str, adapter: str) -> Message:
         if not self.adapters.get(adapter):
             return Message.new_error(message, "org.bluez.Error.NotReady", "Resource Not Ready")
         if member == "SetDiscoveryFilter":
@@ -195,12 +198,6 @@ class SimulatedBluez:
         elif member == "StopDiscovery":
             self.discovering.discard(adapter)
         return Message.new_method_return(message)
-
-    def _switch(self, adapter: str, *, is_on: bool) -> None:
-        self.adapters[adapter] = is_on
-        self.discovering.discard(adapter)
-        changed = {"Powered": Variant("b", is_on), "Discovering": Variant("b", False)}
-        self._signal(f"/org/bluez/{adapter}", PROPERTIES, "PropertiesChanged", "sa{sv}as", [ADAPTER, changed, []])
 
     def _objects(self) -> dict[str, Any]:
         adapters = {f"/org/bluez/{name}": {ADAPTER: self._adapter(name)} for name in self.adapters}
@@ -292,7 +289,7 @@ def until() -> Callable[..., Any]:
 
     async def waited(is_so: Callable[[], bool], limit_s: float = 10.0) -> None:
         async with asyncio.timeout(limit_s):
-            while not is_so():
+            while not is_so():  # noqa: ASYNC110 -- what is waited for comes over the D-Bus
                 await asyncio.sleep(0.01)
 
     return waited

@@ -1,6 +1,7 @@
 """bleak's real BlueZ back end under the gateway's scanner, against a simulated bluetoothd."""
 
 import asyncio
+import itertools
 import random
 from typing import Any
 
@@ -52,7 +53,7 @@ async def test_a_still_tag_is_heard_again_and_again_under_the_rules_of(
     bluez.rules = rules
     draw = random.Random(1)
     levels = [-70 + draw.randint(-3, 3) for _ in range(101)]
-    heard = 1 + sum(a != b for a, b in zip(levels, levels[1:], strict=False))
+    heard = 1 + sum(a != b for a, b in itertools.pairwise(levels))
     async with scanning() as scan:
         await until(lambda: bluez.discovering)
         for rssi_dbm in levels:
@@ -116,7 +117,7 @@ async def test_an_adapter_that_vanishes_is_taken_up_again(bluez: Any, scanning: 
 async def test_a_switched_off_adapter_is_switched_on(bluez: Any, scanning: Any, until: Any) -> None:
     async with scanning() as scan:
         await until(lambda: bluez.discovering)
-        bluez._switch("hci0", is_on=False)
+        bluez.switch(is_on=False)
         await until(lambda: bluez.discovering)
     assert scan.counts["adapter_resets"] >= 1
 
@@ -157,9 +158,7 @@ async def test_an_empty_street_is_no_fault(bluez: Any, scanning: Any, until: Any
     assert scan.sight.accepted == 0
 
 
-async def test_no_bus_at_all_is_waited_for(
-    bus_address: str, monkeypatch: pytest.MonkeyPatch, scanning: Any, until: Any
-) -> None:
+async def test_no_bus_at_all_is_waited_for(monkeypatch: pytest.MonkeyPatch, scanning: Any, until: Any) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
     async with scanning() as scan:
         await until(lambda: scan.counts["scan_failures"] >= 3)
