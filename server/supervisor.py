@@ -78,10 +78,12 @@ class Supervisor:
     Attributes:
         log_dir: gets one log a part.
         record: file with the ids of the living children, by which a later run finds what a killed one left.
+        stable_s: a part that ran so long is started again at once when it ends.
     """
 
     log_dir: Path
     record: Path
+    stable_s: float = _STABLE_S
     _runs: dict[str, _Run] = field(default_factory=dict)
 
     def clear_leftovers(self) -> int:
@@ -173,7 +175,7 @@ class Supervisor:
                 run.restarts += 1
                 self._write_record()
         elif run.process.poll() is not None:
-            stable = now_s - run.started_s > _STABLE_S
+            stable = now_s - run.started_s > self.stable_s
             run.pause_s = _FIRST_PAUSE_S if stable else min(run.pause_s * 2, _LONGEST_PAUSE_S)
             run.retry_at_s = now_s + run.pause_s
             run.state = State.CRASHED

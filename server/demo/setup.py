@@ -21,6 +21,12 @@ from server.supervisor import Supervisor
 from wire.clock import Clock
 
 _MAIL_URL: Final = "mailto://127.0.0.1:{port}?from=mimamori@example.jp&to={{to}}&mode=insecure&format=text"
+_WAVES: Final = (
+    ("database", "broker"),
+    ("ingest", "notify", "api", "family", "radio"),
+    ("edge", "phones"),
+)
+"""Parts that start side by side, each wave when the one before it is ready."""
 _LEAD_S: Final = 3.0
 """The town's clock reaches its morning so many seconds after it was set: about when the radio starts."""
 
@@ -55,19 +61,24 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
         _wake(options, settings, ports)
     inside = server_parts(settings, options.config_file)
     outside = town_parts(options, ports)
-    for titled in (*inside, *outside):
-        if titled.part.name == "ingest":
+    every = (*inside, *outside)
+    for names in _WAVES:
+        if "ingest" in names:
             bar.step("台帳を読み込む", "migrations and registry")
             _fill(options, settings)
             settings = _wake(options, settings, ports)
-        bar.step(titled.name_ja, titled.name_en)
-        supervisor.start(titled.part)
-        if not supervisor.wait_ready(titled.part.name, give_up=give_up):
-            return None
-    for titled in (*inside, *outside):  # one that was ready may have ended since
-        if not supervisor.wait_ready(titled.part.name, give_up=give_up):
-            return None
-    return Prepared(settings, (*inside, *outside), _town_time_file(options))
+        wave = [titled for titled in every if titled.part.name in names]
+        for titled in wave:
+            supervisor.start(titled.part)
+        for titled in wave:
+            bar.step(titled.name_ja, titled.name_en)
+            if not supervisor.wait_ready(titled.part.name, give_up=give_up):
+                return None
+    if not all(
+        supervisor.wait_ready(titled.part.name, give_up=give_up) for titled in every
+    ):  # one may have ended since
+        return None
+    return Prepared(settings, every, _town_time_file(options))
 
 
 def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
