@@ -1,0 +1,49 @@
+import psycopg
+import pytest
+
+from server.config import ServerConfig
+
+pytestmark = pytest.mark.db
+
+SECRET = {
+    "api": ("sighting", "sighting_by_name", "sighting_default", "batch", "dead_letter", "tag_state", "doubtful_fix"),
+    "notify": ("sighting", "sighting_by_name", "batch", "dead_letter", "tag", "tag_state", "fix", "last_place"),
+    "ingest": ("sighting_by_name", "session", "town_map"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "table"), [(role, table) for role, tables in SECRET.items() for table in tables])
+def test_a_program_cannot_read_what_it_does_not_need(db: ServerConfig, role: str, table: str) -> None:
+    with psycopg.connect(db.dsn(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(f"SELECT 1 FROM {table}")
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("api", "SELECT wrapped_key FROM tag"),
+        ("api", "INSERT INTO event (ward_id, kind, at, received_at) VALUES ('w', 'sos', now(), now())"),
+        ("api", "UPDATE guardianship SET until = 'infinity'"),
+        ("api", "SELECT sighting_expire(current_date)"),
+        ("notify", "UPDATE notice SET guardian_id = 'g'"),
+        ("notify", "SELECT sighting_prepare(current_date, current_date)"),
+        ("ingest", "SELECT email FROM guardian"),
+        ("ingest", "SELECT code_hash FROM guardian"),
+        ("ingest", "SELECT endpoint FROM push_subscription"),
+        ("ingest", "UPDATE tag SET wrapped_key = NULL"),
+        ("ingest", "DELETE FROM sighting"),
+        ("ingest", "UPDATE batch SET stored = 0"),
+        ("ingest", "DROP TABLE sighting_default"),
+    ],
+)
+def test_a_program_cannot_do_what_it_need_not(db: ServerConfig, role: str, statement: str) -> None:
+    with psycopg.connect(db.dsn(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute(statement.encode())
+
+
+def test_no_role_gets_at_a_partition_behind_the_tables_back(db: ServerConfig) -> None:
+    with psycopg.connect(db.dsn("ingest"), autocommit=True) as conn:
+        conn.execute("SELECT sighting_prepare('2026-11-20', '2026-11-21')")
+    for role in ("ingest", "api", "notify"):
+        with psycopg.connect(db.dsn(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("SELECT 1 FROM sighting_d20261120")
