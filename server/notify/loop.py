@@ -16,7 +16,8 @@ from server.notify.desk import Desk, Pace, Send
 from server.notify.mail import MailSender
 from server.notify.metrics import NotifyMetrics
 from server.notify.outcome import Backoff, Outcome, Result
-from server.notify.push import PushMessage, PushSender, Subscription, is_loopback
+from server.notify.push import PushMessage, PushSender, Subscription
+from server.push_services import is_loopback
 from server.store.notices import ERRORS, DueNotice, NoticeStore
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """Mail to one guardian, through whatever service the city names as an Apprise URL."""
 
 import logging
+import re
 import warnings
 from typing import Final
 from urllib.parse import quote
@@ -12,6 +13,8 @@ from server.notify.texts import Text
 
 REFERENCE_HEADER: Final = "X-Mimamori-Notice"
 """The same in a mail that was sent again because a crash hid whether the first one went out."""
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9._%+/=~^!#$*'-]{1,64}@[A-Za-z0-9.-]{1,253}", re.ASCII)
+"""One address; Apprise would take a comma or a blank for the start of another."""
 logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it logs addresses; what matters comes back as an Outcome
 
 
@@ -34,6 +37,8 @@ class MailSender:
         """Return whether the mail service took the mail; blocks until it did or did not."""
         if not self._url:
             return Outcome(Result.REFUSED, "no-service")
+        if not _ADDRESS.fullmatch(address):
+            return Outcome(Result.REFUSED, "address")
         sender = apprise.Apprise()
         if not sender.add(self._addressed(address, reference)):
             return Outcome(Result.REFUSED, "url")

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import time
 from typing import Final
-from urllib.parse import urlsplit
 
 import requests
 from cryptography.hazmat.primitives import serialization
@@ -18,10 +17,8 @@ from py_vapid import Vapid02
 from pywebpush import WebPushException, webpush
 
 from server.notify.outcome import SENT, Outcome, Result
+from server.push_services import is_push_service
 
-PUSH_HOSTS: Final = ("fcm.googleapis.com", "push.services.mozilla.com", "push.apple.com", "notify.windows.com")
-"""The browsers' push services and what lies below them. The endpoint comes from a client: nothing else is called."""
-LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 TTL_S: Final = 600
 """Arrivals are of no use later; the news stays in the app."""
 URGENT_TTL_S: Final = 86_400
@@ -119,7 +116,7 @@ class PushSender:
             return Outcome(Result.RETRY, "redirect")
         except requests.RequestException:
             return Outcome(Result.RETRY, "unreachable")
-        except ValueError:
+        except (ValueError, IndexError):  # pywebpush on keys that are too short, or no points
             return Outcome(Result.REFUSED, "keys")
         return SENT
 
@@ -130,24 +127,6 @@ class PushSender:
             session.max_redirects = 0  # a redirect would lead past the check of the host
             session.trust_env = not self._allow_loopback  # a proxy does not know our loopback
         return session
-
-
-def is_push_service(endpoint: str, *, allow_loopback: bool) -> bool:
-    """Return whether `endpoint` may be called."""
-    try:
-        parts = urlsplit(endpoint)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return False
-    if allow_loopback and parts.scheme == "http" and host in LOOPBACK:
-        return True
-    is_known = any(host == known or host.endswith("." + known) for known in PUSH_HOSTS)
-    return parts.scheme == "https" and is_known and port in (None, 443) and not parts.username
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether `url` is of this machine."""
-    return (urlsplit(url).hostname or "") in LOOPBACK
 
 
 def _outcome(error: WebPushException) -> Outcome:
