@@ -50,7 +50,7 @@ export function thinned(track: readonly Fix[], apartM: (a: Fix, b: Fix) => numbe
   const kept: Fix[] = []
   for (const fix of track) {
     const last = kept.at(-1)
-    if (!last || apartM(last, fix) > Math.max(15, Math.min(last.accuracy_m, fix.accuracy_m) / 2)) kept.push(fix)
+    if (!last || apartM(last, fix) > Math.max(15, Math.min(last.accuracy_m, fix.accuracy_m))) kept.push(fix)
   }
   const end = track.at(-1)
   if (end && kept.at(-1) !== end) kept.push(end)

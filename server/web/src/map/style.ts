@@ -41,11 +41,11 @@ export function townStyle(town: TownMap, language: Language): StyleSpecification
       { id: 'accuracy', type: 'fill', source: 'accuracy', paint: { 'fill-color': '#0017c1', 'fill-opacity': 0.14 } },
       { id: 'accuracy-edge', type: 'line', source: 'accuracy', paint: { 'line-color': '#0017c1', 'line-width': 1.5, 'line-opacity': 0.6 } },
       { id: 'track', type: 'line', source: 'track', layout: { 'line-cap': 'round', 'line-join': 'round' }, paint: { 'line-color': '#0017c1', 'line-width': 5, 'line-dasharray': [0.1, 1.9] } },
-      { id: 'spot', type: 'circle', source: 'spot', paint: { 'circle-radius': 7, 'circle-color': '#0017c1', 'circle-stroke-color': '#fff', 'circle-stroke-width': 3 } },
       { id: 'road-name', type: 'symbol', source: 'town', filter: kind('road'), layout: { ...text, 'symbol-placement': 'line', 'text-size': 12 }, paint: { 'text-color': '#5c5648', 'text-halo-color': '#fff', 'text-halo-width': 1.5 } },
       { id: 'river-name', type: 'symbol', source: 'town', filter: kind('river'), layout: { ...text, 'symbol-placement': 'line', 'text-size': 12 }, paint: { 'text-color': '#1f4e79', 'text-halo-color': '#dcecf8', 'text-halo-width': 1.5 } },
       { id: 'park-name', type: 'symbol', source: 'town', filter: ['any', kind('park'), ['all', kind('poi'), isPark]], layout: { ...text, 'text-size': 12 }, paint: { 'text-color': '#2b5a2b', 'text-halo-color': '#e9f5e6', 'text-halo-width': 1.5 } },
       { id: 'poi', type: 'symbol', source: 'town', filter: ['all', kind('poi'), ['!', isPark]], layout: { ...text, 'text-size': 14, 'text-padding': 4 }, paint: { 'text-color': '#333', 'text-halo-color': '#fff', 'text-halo-width': 2 } },
+      { id: 'spot', type: 'circle', source: 'spot', paint: { 'circle-radius': 7, 'circle-color': '#0017c1', 'circle-stroke-color': '#fff', 'circle-stroke-width': 3 } },
     ],
   }
 }
