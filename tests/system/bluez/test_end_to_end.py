@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from email.message import EmailMessage
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,14 @@ SCHOOL = ("hci1", "gw-school", 34.7600, 134.8416)
 """Some 150 m apart: far enough for the school's fence, near enough to be walked."""
 
 
-class Mailbox(MessageHandler):  # type: ignore[misc]  # aiosmtpd has no types
+class Mailbox(MessageHandler):
     """Keeps the mails that leave."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.mails: list[EmailMessage] = []
+        self.mails: list[Message] = []
 
-    def handle_message(self, message: EmailMessage) -> None:
+    def handle_message(self, message: Message) -> None:
         self.mails.append(message)
 
 
@@ -81,7 +81,7 @@ def gateways(settings: tuple[ServerConfig, Path], tmp_path: Path) -> dict[str, P
             f'[keys]\nsigning_key_file = "{name}.pem"\ncity_file = "{config.keys_dir / "city.json"}"\n'
             f'[broker]\nurl = "{config.mqtt_url()}"\n[scan]\nadapter = "{adapter}"\nwindow_s = 1\n'
         )
-        place = {"lat_deg": lat_deg, "lon_deg": lon_deg, "accuracy_m": 5}
+        place: dict[str, Any] = {"lat_deg": lat_deg, "lon_deg": lon_deg, "accuracy_m": 5}
         label = {"label_ja": "見守り", "label_en": "Gateway"}
         detectors.append(
             {"id": name, "kind": "fixed", "public_key": keys.encode_public(key.public_key())} | place | label
