@@ -76,7 +76,7 @@ bench-%: $(STAMP)
 	@$(BIN)/python bench/bench_$*.py
 
 fuzz: $(STAMP) ## the parsers, for FUZZ_SECONDS each
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -o addopts= --import-mode=importlib -q tests/fuzz --timeout 0
+	@$(BIN)/uv run --no-sync --with 'atheris>=3,<4' python tests/fuzz/fuzz_wire.py all -max_total_time=$(FUZZ_SECONDS)
 
 lock: | $(BIN)/uv ## write uv.lock anew
 	@$(BIN)/uv lock --upgrade

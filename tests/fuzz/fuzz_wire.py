@@ -2,7 +2,7 @@
 
 Each target takes any octets and lets nothing but a `WireError` be raised; what it could read it writes and reads again.
 The same targets replay the kept corpus in every test run (test_corpus.py). atheris is needed to search, not to replay:
-`uv pip install atheris`.
+`make fuzz` brings it.
 """
 
 import io
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,23 +23,30 @@ if str(ROOT) not in sys.path:
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402 - the path is set above when run as a program
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: E402
 
-from wire import (  # noqa: E402
-    batch,
-    btsnoop,
-    formats,
-    frames,
-    hci,
-    keys,
-    logs,
-    merge,
-    messages,
-    outbox,
-    seal,
-    status,
-    telemetry,
-    topics,
-)
-from wire.errors import WireError  # noqa: E402
+try:  # not a dependency: replaying goes without
+    import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]
+except ImportError:
+    atheris = None
+
+# Instrumenting our own modules alone, while they load, starts a search within seconds.
+with nullcontext() if atheris is None or __name__ != "__main__" else atheris.instrument_imports(include=["wire"]):
+    from wire import (
+        batch,
+        btsnoop,
+        formats,
+        frames,
+        hci,
+        keys,
+        logs,
+        merge,
+        messages,
+        outbox,
+        seal,
+        status,
+        telemetry,
+        topics,
+    )
+    from wire.errors import WireError
 
 SIGNER: Final = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
 RECIPIENT: Final = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
@@ -197,12 +204,9 @@ def main() -> None:
         sys.exit(search_all(sys.argv[2:]))
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"usage: fuzz_wire.py {{all,{','.join(TARGETS)}}} [libFuzzer options]")
-    try:
-        import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore] # noqa: PLC0415 - replaying goes without
-    except ImportError:
-        sys.exit("atheris is not installed: uv pip install atheris")
+    if atheris is None:
+        sys.exit("atheris is not installed: `make fuzz` runs this with it")
     name = sys.argv.pop(1)
-    atheris.instrument_all()
     found = ROOT / "artefacts" / "fuzz" / name  # new inputs go here, the kept corpus is only read
     found.mkdir(parents=True, exist_ok=True)
     options = [f"-artifact_prefix={found}/", *sys.argv[1:]]
