@@ -1,0 +1,126 @@
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.accounts.codes import is_code_of
+from server.errors import KeysError
+from server.registry import kek
+from server.registry.errors import RegistryError
+from server.registry.importer import import_file
+
+pytestmark = pytest.mark.db
+Town = Any  # the class of the fixture lives in conftest.py, which tests cannot import
+TABLES = ("city", "detector", "tag", "ward", "guardian", "guardianship", "place", "watch", "push_subscription")
+
+
+def _state(town: Town) -> dict[str, list[Any]]:
+    return {table: town.ask(f"SELECT {table}::text FROM {table} ORDER BY 1") for table in TABLES}
+
+
+async def test_importing_again_changes_nothing(town: Town) -> None:
+    before = _state(town)
+    await town.import_again(town.registry)
+    assert _state(town) == before
+
+
+async def test_keys_lie_wrapped_and_codes_hashed(town: Town) -> None:
+    key = town.registry["tags"][0]["identity_key"]
+    wrapped = town.ask("SELECT wrapped_key FROM tag WHERE id = 't-1'")[0][0]
+    own = (town.config.keys_dir / "kek.bin").read_bytes()
+    assert kek.unwrap(own, wrapped).hex() == key
+    assert bytes.fromhex(key) not in wrapped
+    with pytest.raises(KeysError):
+        kek.unwrap(bytes(32), wrapped)
+    phc = town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0]
+    assert is_code_of(phc, "1234")
+    assert "1234" not in phc
+
+
+async def test_a_changed_registry_updates(town: Town) -> None:
+    changed = copy.deepcopy(town.registry)
+    changed["wards"][0]["tag"], changed["wards"][1]["tag"] = "t-2", "t-1"
+    changed["guardians"][0]["code"] = "9999"
+    changed["places"][0]["radius_m"] = 90
+    await town.import_again(changed)
+    assert town.ask("SELECT id, tag_id FROM ward ORDER BY id") == [("w-1", "t-2"), ("w-2", "t-1"), ("w-3", "t-old")]
+    assert town.ask("SELECT radius_m FROM place") == [(90,)]
+    assert is_code_of(town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0], "9999")
+
+
+async def test_what_a_family_and_the_city_decided_survives_an_import(town: Town) -> None:
+    town.ask("UPDATE guardian SET language = 'en' WHERE id = 'g-1'")
+    town.ask("UPDATE detector SET revoked_at = now() WHERE id = 'gw-1'")
+    town.ask("UPDATE guardianship SET until = now() WHERE guardian_id = 'g-2'")
+    await town.import_again(town.registry)
+    assert town.ask("SELECT language FROM guardian WHERE id = 'g-1'") == [("en",)]
+    assert town.ask("SELECT revoked_at IS NULL FROM detector WHERE id = 'gw-1'") == [(False,)]
+    assert town.ask("SELECT until < 'infinity' FROM guardianship WHERE guardian_id = 'g-2'") == [(True,)]
+
+
+async def test_a_tag_provisioned_anew_forgets_what_was_learnt_of_its_clock(town: Town) -> None:
+    await town.take(town.boxes["gw-1"].message(town.tags["t-1"].row(town.noon_ms), at_ms=town.noon_ms))
+    assert town.count("tag_state") == 1
+    changed = copy.deepcopy(town.registry)
+    changed["tags"][0]["clock_offset_ms"] += 1
+    await town.import_again(changed)
+    assert town.count("tag_state") == 0
+
+
+async def test_ingest_sees_a_changed_registry_at_once(town: Town) -> None:
+    await town.take(town.boxes["gw-1"].message(town.tags["t-2"].row(town.noon_ms), at_ms=town.noon_ms))
+    town.ask("UPDATE ward SET tag_id = NULL WHERE id = 'w-2'")
+    later_ms = town.noon_ms + 20_000
+    await town.take(town.boxes["gw-1"].message(town.tags["t-2"].row(later_ms), at_ms=later_ms))
+    assert town.count("sighting") == 2
+    assert town.count("fix") == 1
+
+
+BREAK: dict[str, Callable[[dict[str, Any]], object]] = {
+    "detectors[1].public_key": lambda d: d["detectors"][1].update(public_key="x"),
+    "detectors[0].kind": lambda d: d["detectors"][0].update(kind="tower"),
+    "detectors[0]": lambda d: d["detectors"][0].update(lat_deg=None),
+    "tags[0].identity_key": lambda d: d["tags"][0].update(identity_key="abcd"),
+    "tags[2]": lambda d: d["tags"][2].update(static_id=None),
+    "tags[1].id": lambda d: d["tags"][1].update(id="t-1"),
+    "wards[0].tag": lambda d: d["wards"][0].update(tag="t-9"),
+    "wards[1].tag": lambda d: d["wards"][1].update(tag="t-1"),
+    "guardians[1].wards[0]": lambda d: d["guardians"][1].update(wards=["w-9"]),
+    "guardians[0].email": lambda d: d["guardians"][0].update(email="nobody"),
+    "places[0].radius_m": lambda d: d["places"][0].update(radius_m=0),
+    "places[0].lat_deg": lambda d: d["places"][0].update(lat_deg=91),
+    "watches[0].place": lambda d: d["watches"][0].update(place="moon"),
+    "city": lambda d: d.pop("city"),
+}
+
+
+@pytest.mark.parametrize("path", BREAK)
+async def test_a_wrong_field_is_named_and_nothing_is_imported(town: Town, path: str) -> None:
+    before = _state(town)
+    broken = copy.deepcopy(town.registry)
+    broken["wards"][2]["name_en"] = "Changed"
+    BREAK[path](broken)
+    with pytest.raises(RegistryError) as caught:
+        await town.import_again(broken)
+    assert str(caught.value).startswith(f"{path}:")
+    assert broken["tags"][0].get("identity_key", "-") not in str(caught.value)
+    assert _state(town) == before
+
+
+def test_a_file_is_imported_with_its_map(town: Town, tmp_path: Path) -> None:
+    file = tmp_path / "town.json"
+    file.write_text(json.dumps(town.registry))
+    (tmp_path / "map.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    assert "tags 3" in str(import_file(town.config, file))
+    assert town.ask("SELECT city_id, length(geojson) FROM town_map") == [("mimamori", 45)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"city": {"id": "other"}}'])
+def test_a_file_that_is_no_registry_of_ours_is_refused(town: Town, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "town.json"
+    file.write_text(text)
+    with pytest.raises(RegistryError):
+        import_file(town.config, file)
