@@ -23,8 +23,9 @@ def normalise(text: str) -> str:
 
 
 def normalise_login(text: str) -> str:
-    """Return a login as it is stored and looked up: narrowed, trimmed, case ignored."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()
+    """Return a login as it is stored and looked up: narrowed, trimmed, case ignored, no control characters."""
+    folded = unicodedata.normalize("NFKC", text).strip().casefold()
+    return "".join(c for c in folded if unicodedata.category(c) != "Cc")
 
 
 def hash_code(code: str) -> str:

@@ -144,9 +144,12 @@ def _handle_errors(app: FastAPI) -> None:
         assert isinstance(error, problems.ProblemError)  # noqa: S101 - registered for it alone
         return problems.answer(error.problem, error.headers)
 
-    async def bare(_: Request, error: Exception) -> Response:
+    async def bare(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-        return problems.answer(problems.of_status(error.status_code), error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["allow"] = openapi.allowed(app, request.url.path)
+        return problems.answer(problems.of_status(error.status_code), headers)
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone

@@ -55,6 +55,7 @@ class Bridge:
         self._receipt_key = receipt_key
         self._metrics = metrics
         self._client: aiomqtt.Client | None = None
+        self._was_up = False
         self._waiting: dict[_Stream, dict[int, set[_Waiting]]] = {}
         self._outstanding = 0
 
@@ -65,13 +66,14 @@ class Bridge:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
+        lost = False
         while True:
             try:
                 await self._attend()
-            except aiomqtt.MqttError as error:
-                log.warning("broker.lost", extra={"error": type(error).__name__})
             except Exception as error:
-                log.exception("broker.failed", extra={"error": type(error).__name__})
+                if self._was_up or not lost:  # once an outage, not once a second
+                    log.exception("broker.lost", extra={"error": type(error).__name__})
+                lost, self._was_up = True, False
             await asyncio.sleep(_RETRY_S * (1 + random.random()))  # noqa: S311 - spreads reconnects, hides nothing
 
     async def deliver(self, header: Header, data: bytes, *, timeout_s: float = RECEIPT_TIMEOUT_S) -> bytes:
@@ -121,7 +123,7 @@ class Bridge:
         client = aiomqtt.Client(self._host, self._port, identifier=f"api-{secrets.token_hex(8)}", timeout=5)
         async with client:
             await client.subscribe(topics.city_filter(self._city, "receipts"), qos=0)
-            self._client = client
+            self._client, self._was_up = client, True
             self._metrics.broker.set(1)
             log.info("broker.connected")
             try:

@@ -16,11 +16,11 @@ router = APIRouter(prefix="/api/v1/wards/{ward_id}", tags=["family"])
 _MAX_ID: Final = 2**63 - 1
 
 _Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
-_Before = Annotated[int, Query(ge=1, le=_MAX_ID, description="`next` of the page before", examples=[42])]
+_Before = Annotated[int | None, Query(ge=1, le=_MAX_ID, description="`next` of the page before", examples=[42])]
 
 
 @router.get("/events", summary="できごと / Events", responses=problems.documented(*OF_A_WARD))
-async def get_events(parts: PartsNow, grant: GrantNow, limit: _Limit = 50, before: _Before | None = None) -> Events:
+async def get_events(parts: PartsNow, grant: GrantNow, limit: _Limit = 50, before: _Before = None) -> Events:
     """Arrivals, departures and SOS, newest first; `next` is null on the last page."""
     async with parts.pool.connection() as conn:
         rows = await family.events(conn, grant, before=before, limit=limit + 1)

@@ -110,18 +110,23 @@ class Hub:
             tasks.create_task(self._sweep())
 
     async def _listen(self) -> None:
+        deaf = False
         while True:
             try:
                 async with contextlib.aclosing(streams.listen(self._settings.dsn)) as notices:
                     async for heard in notices:
+                        deaf = False
                         self._note(heard)
             except Exception as error:
-                log.exception("live.deaf", extra={"error": type(error).__name__})
+                if not deaf:  # once an outage, not once a second
+                    log.exception("live.deaf", extra={"error": type(error).__name__})
+                deaf = True
             await asyncio.sleep(_RETRY_S)
 
     def _note(self, heard: streams.Heard) -> None:
         match heard:
             case streams.Listening():
+                log.info("live.listening")
                 self._dirty |= self._by_ward.keys()
                 self._doubted |= self._boxes.keys()
             case streams.WardChanged(ward_id) if ward_id in self._by_ward:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from starlette.routing import compile_path
 
 from server.api.schemas import LiveEvent, LivePlace, ProblemBody
 
@@ -45,5 +46,26 @@ def document(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[name] = {**schema, "title": name}
+        _drop_defaults(made)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _drop_defaults(made: dict[str, Any]) -> None:
+    """Remove the 422 that FastAPI adds to routes whose parameters cannot be wrong."""
+    for operation in (operation for item in made["paths"].values() for operation in item.values()):
+        if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+            del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        made["components"]["schemas"].pop(name, None)
+
+
+def allowed(app: FastAPI, path: str) -> str:
+    """Return the methods that a path takes, for `Allow`: the router itself knows only those of its first match."""
+    methods = {
+        method.upper()
+        for template, operations in document(app)["paths"].items()
+        if compile_path(template)[0].fullmatch(path)
+        for method in operations
+    }
+    return ", ".join(sorted(methods or {"GET"}))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from server.push_services import HOSTS
 
 _HOME = {"lat_deg": 34.7612, "lon_deg": 134.8418}
 _NAME = {"name_ja": "ゆい", "name_en": "Yui"}
@@ -189,16 +192,21 @@ class PushKeys(_Body):
     auth: str = Field(pattern="^[A-Za-z0-9_-]{22}$", description="16 octets", examples=["BTBZMqHH6r4Tts7J_aSIgg"])
 
 
+_HOSTS = "|".join(re.escape(host) for host in HOSTS)
+_PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
+_ENDPOINT = rf"^(https://([A-Za-z0-9-]+\.)*({_HOSTS})(:443)?|http://(127\.0\.0\.1|localhost|\[::1\]){_PORT})(/[!-~]*)?$"
 _Endpoint = Annotated[
     str,
     Field(
         max_length=1024,
-        pattern="^https?://[!-~]+$",
-        description="https; http is taken on loopback alone",
-        examples=["https://push.example.net/send/abc"],
+        pattern=_ENDPOINT,
+        description="of a browser's push service; on loopback only where the server itself is there",
+        examples=["https://fcm.googleapis.com/fcm/send/abc"],
     ),
 ]
-_Expiration = Annotated[float | None, Field(description="browsers send it along; push services tell by 410")]
+_Expiration = Annotated[
+    float | None, Field(strict=True, description="browsers send it along; push services tell by 410")
+]
 
 
 class PushSubscription(_Body):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 
 from server.api import problems
 from server.api.access import OF_A_WARD, GrantNow, PartsNow
@@ -14,16 +16,23 @@ from server.api.schemas import Fix, Track
 from server.store import family
 
 router = APIRouter(prefix="/api/v1/wards/{ward_id}", tags=["family"])
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 MAX_FIXES: Final = 8_640
 """One in ten seconds, all day."""
 
-# Any day a ward could have lived; the ends of the calendar have no midnight in some time zones.
+
+def _iso(text: object) -> object:
+    # pydantic would take "0" for 1970, and Python "20261124".
+    if isinstance(text, str) and not _ISO.fullmatch(text):
+        raise ValueError("a date is YYYY-MM-DD")
+    return text
+
+
 _Day = Annotated[
-    dt.date,
+    dt.date | None,
+    BeforeValidator(_iso),
     Query(
         alias="date",
-        ge=dt.date(2000, 1, 1),
-        le=dt.date(2200, 1, 1),
         description="a day in the city's time zone; today when left out",
         examples=["2026-11-24"],
     ),
@@ -32,12 +41,13 @@ _Day = Annotated[
 
 def day_ms(day: dt.date, zone: ZoneInfo) -> tuple[int, int]:
     """Return the first millisecond of `day` in `zone` and of the day after, UTC."""
-    first, after = (dt.datetime.combine(d, dt.time(), zone) for d in (day, day + dt.timedelta(days=1)))
-    return round(first.timestamp() * 1000), round(after.timestamp() * 1000)
+    after = day + dt.timedelta(days=1) if day < dt.date.max else day
+    first_s, after_s = (dt.datetime.combine(one, dt.time(), zone).timestamp() for one in (day, after))
+    return round(first_s * 1000), round(after_s * 1000)
 
 
 @router.get("/track", summary="その日の移動 / A day's track", responses=problems.documented(*OF_A_WARD))
-async def get_track(parts: PartsNow, grant: GrantNow, day: _Day | None = None) -> Track:
+async def get_track(parts: PartsNow, grant: GrantNow, day: _Day = None) -> Track:
     """The fixes of one day, oldest first, at most 8,640; late ones are marked."""
     zone = ZoneInfo(parts.config.city.tz)
     asked = day or dt.datetime.fromtimestamp(grant.at_ms / 1000, zone).date()
