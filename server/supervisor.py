@@ -22,7 +22,7 @@ _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _STABLE_S: Final = 60.0
 _LEFTOVER_S: Final = 20.0
-_MOST_FIRST_TRIES: Final = 4
+_MOST_FAILURES: Final = 4
 
 
 class PartError(ServerError):
@@ -69,6 +69,7 @@ class _Run:
     pause_s: float = _FIRST_PAUSE_S
     retry_at_s: float = 0.0
     restarts: int = 0
+    failures: int = 0
 
 
 @dataclass(slots=True)
@@ -118,7 +119,7 @@ class Supervisor:
         self.tick()
         while self.state(name) is not State.RUNNING:
             self.tick()
-            if self._runs[name].restarts >= _MOST_FIRST_TRIES:
+            if self._runs[name].failures >= _MOST_FAILURES:
                 raise PartError(f"{name} does not start: see {self.log_dir / name}.log")
             if give_up():
                 return False
@@ -179,9 +180,10 @@ class Supervisor:
             run.pause_s = _FIRST_PAUSE_S if stable else min(run.pause_s * 2, _LONGEST_PAUSE_S)
             run.retry_at_s = now_s + run.pause_s
             run.state = State.CRASHED
+            run.failures += 1
             log.error("part.crashed", extra={"part": run.part.name, "exit_code": run.process.returncode})
         elif run.state is State.STARTING and run.part.ready():
-            run.state = State.RUNNING
+            run.state, run.failures = State.RUNNING, 0
 
     def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
         self.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A village: a few detectors of the simulated town and every program of the server, each a process that may be killed."""
+"""A village: a few detectors of the simulated town and all programs of the server, each a process that may be killed."""
 
 import contextlib
 import json
@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,22 @@ class Village:
             self.pause(4)
             self.supervisor.stop("edge", "phones")
 
+    def metric(self, port: int, name: str) -> float:
+        """Return the sum of a counter or gauge over its labels; `name` may end in a label set."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+            lines = page.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+    def ingest_metric(self, name: str) -> float:
+        return self.metric(self.settings.ingest.metrics_port, f"mimamori_ingest_{name}")
+
+    def until(self, is_so: Callable[[], bool], within_s: float = 60.0) -> None:
+        """Wait until something is so, while the supervisor looks after its parts."""
+        ends_s = time.monotonic() + within_s
+        while not is_so():
+            assert time.monotonic() < ends_s
+            self.pause(0.2)
+
     def truth(self) -> dict[tuple[str, str], int]:
         """Packets that left the radio, by detector and tag."""
         table: dict[str, Any] = json.loads(self.truth_file.read_text())
@@ -167,24 +185,39 @@ class Village:
                     file.unlink()
 
 
-@pytest.fixture
-def village(open_dir: Path) -> Iterator[Callable[..., Village]]:
-    """Make a village: `village(broker="nats", speed=20)`; all of it ends with the test."""
-    made: list[Village] = []
+@pytest.fixture(scope="session")
+def founded(open_dir: Path) -> Callable[..., contextlib.AbstractContextManager[Village]]:
+    """Found a village for the length of a `with`; `disks_mb` puts folders of its state on small disks (root alone may)."""
 
-    def make(*, broker: str = "nats", speed: float = 20.0) -> Village:
+    @contextlib.contextmanager
+    def found(
+        *, broker: str = "nats", speed: float = 20.0, disks_mb: Mapping[str, int] | None = None
+    ) -> Iterator[Village]:
         if broker == "mosquitto" and MOSQUITTO is None:
             pytest.skip("mosquitto is not installed")
-        options = DemoOptions(state_dir=open_dir / f"v{os.getpid()}-{time.monotonic_ns() % 1_000_000}", speed=speed)
-        made.append(Village(options, broker, speed))
-        made[-1].start()
-        return made[-1]
+        options = DemoOptions(state_dir=open_dir / f"v{time.monotonic_ns() % 10**9}", speed=speed)
+        village = Village(options, broker, speed)
+        with contextlib.ExitStack() as stack:
+            for path, size_mb in (disks_mb or {}).items():
+                stack.enter_context(_small_disk(options.state_dir / path, size_mb))
+            try:
+                village.start()
+                yield village
+            finally:
+                village.supervisor.stop_all()
+        shutil.rmtree(options.state_dir, ignore_errors=True)
 
-    yield make
-    for one in made:
-        one.supervisor.stop_all()
-        with contextlib.suppress(OSError):
-            shutil.rmtree(one.options.state_dir)
+    return found
+
+
+@contextlib.contextmanager
+def _small_disk(folder: Path, size_mb: int) -> Iterator[None]:
+    folder.mkdir(mode=0o755, parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=755", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _listens(port: int) -> bool:
