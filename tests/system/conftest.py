@@ -1,4 +1,4 @@
-"""A village: a few detectors of the simulated town and all programs of the server, each a process that may be killed."""
+"""A village: a few detectors of the simulated town and all programs of the server, each a process to be killed."""
 
 import contextlib
 import json
@@ -187,7 +187,7 @@ class Village:
 
 @pytest.fixture(scope="session")
 def founded(open_dir: Path) -> Callable[..., contextlib.AbstractContextManager[Village]]:
-    """Found a village for the length of a `with`; `disks_mb` puts folders of its state on small disks (root alone may)."""
+    """Found a village for the length of a `with`; `disks_mb` puts folders of its state on small disks (root only)."""
 
     @contextlib.contextmanager
     def found(

@@ -1,4 +1,4 @@
-"""What is wrong is counted and named in the log, and nobody else is hurt: through the real broker, into the real store."""
+"""What is wrong is counted, named in the log and hurts nobody else: through the real broker, into the real store."""
 
 import contextlib
 import os
@@ -130,12 +130,12 @@ def test_nonsense_by_https_is_a_problem_and_not_a_batch(village: Village, size: 
 def test_without_a_broker_or_a_database_the_rest_waits_and_says_so(village: Village) -> None:
     for name, gauge in (("broker", "broker_up"), ("database", "database_up")):
         village.supervisor.stop(name)
-        village.until(lambda gauge=gauge: village.ingest_metric(gauge) == 0)  # type: ignore[misc]
+        village.until(lambda gauge=gauge: village.ingest_metric(gauge) == 0)
         if name == "database":
             assert _status(village, "/healthz") == 503
         village.supervisor.start(next(part for part in village.parts() if part.name == name))
         assert village.wait_ready(name)
-        village.until(lambda gauge=gauge: village.ingest_metric(gauge) == 1)  # type: ignore[misc]
+        village.until(lambda gauge=gauge: village.ingest_metric(gauge) == 1)
     assert village.supervisor.restarts()["ingest"] == 0
 
 
