@@ -108,7 +108,7 @@ class EidTable:
             if identity_key is None:
                 raise ValueError("a tag without a key has no ids to derive")
             block = self._blocks[key] = derive_many(identity_key, about.rotation_exponent, number * _BLOCK, _BLOCK)
-            if len(self._blocks) * _BLOCK > 2 * self._max_entries:
+            if len(self._blocks) > 1 and len(self._blocks) * _BLOCK > 2 * self._max_entries:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(key)
         return block

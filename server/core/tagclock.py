@@ -17,7 +17,7 @@ FIRST_CONTACT_MS = 600_000
 _STEP_MS = STEP_S * 1000
 _LAP_MS = 256 * _STEP_MS
 _GAIN = 0.2
-_RATE_GAIN = 0.1
+_RATE_GAIN = 0.05
 _RATE_SPAN_MS = 3_600_000
 """A rate is only learnt over a longer time: 4 s steps blur it."""
 
@@ -138,7 +138,7 @@ def _learn_rate(clock: TagClock, at_ms: int) -> TagClock:
         return clock
     measured_ppm = (clock.offset_ms - clock.anchor_offset_ms) / span_ms * 1e6
     # A step's blur over a short span weighs little, a long span much.
-    gain = min(1.0, _RATE_GAIN * span_ms / (10 * _RATE_SPAN_MS))
+    gain = min(1.0, _RATE_GAIN * span_ms / _RATE_SPAN_MS)
     rate_ppm = clock.rate_ppm + gain * (measured_ppm - clock.rate_ppm)
     limited_ppm = max(-MAX_DRIFT_PPM, min(MAX_DRIFT_PPM, rate_ppm))
     return replace(clock, rate_ppm=limited_ppm, anchor_at_ms=at_ms, anchor_offset_ms=clock.offset_ms)

@@ -132,8 +132,10 @@ class Town:
 
     async def import_again(self, registry: dict[str, Any]) -> None:
         conn = await connect(self.config.dsn())
-        await import_registry(conn, registry, (self.config.keys_dir / "kek.bin").read_bytes())
-        await conn.close()
+        try:
+            await import_registry(conn, registry, (self.config.keys_dir / "kek.bin").read_bytes())
+        finally:
+            await conn.close()
 
 
 def _registry(tags: dict[str, Air], boxes: dict[str, Box]) -> dict[str, Any]:
