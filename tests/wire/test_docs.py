@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cbor2
-import pycddl
+import pycddl  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -62,10 +62,8 @@ def check_batch(data: bytes) -> None:
 
 
 def check_header(data: bytes) -> None:
-    signer, recipient = (
-        ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1()),
-        X25519PrivateKey.from_private_bytes(bytes(range(1, 33))),
-    )
+    signer = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
+    recipient = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
     to, by = seal.kid(recipient.public_key()), seal.kid(signer.public_key())
     header = seal.Header("mimamori", "gw-001", 7, 42, 1_795_000_010_000, to, by, "sightings")
     assert seal._protected(header, signer) == data
@@ -143,9 +141,9 @@ READERS: dict[str, Callable[[bytes], object]] = {
 def test_what_the_cddl_forbids_the_code_refuses(rule: str) -> None:
     fields = cbor2.loads(HEX[rule])
     for key in fields:
-        for damaged in ({**fields, key: b"?"}, {one: value for one, value in fields.items() if one != key}):
+        for damaged in ({**fields, key: -1}, {one: value for one, value in fields.items() if one != key}):
             data = cbor2.dumps(damaged)
-            if not holds(rule, data) and not (rule in ("receipt", "order") and key in (2, 3, 4) and key not in damaged):
+            if not holds(rule, data):
                 with pytest.raises(WireError):
                     READERS[rule](data)
 
