@@ -67,7 +67,7 @@ test('a word of less than a minute between two equal ones is noise', () => {
   expect(read).toEqual([['home', 0, 80_000], ['park', 90_000, 90_000], ['home', 200_000, 200_000]])
 })
 
-test('points within the uncertainty of the last one are not drawn, the newest always is', () => {
+test('a point that may be where the last one was is not drawn, the newest always is', () => {
   const apart = (a: Fix, b: Fix) => Math.abs(a.lat_deg - b.lat_deg) * 100_000
   const track = [35, 35.0001, 35.0005, 35.00051].map((lat_deg, n) => fix(n, { lat_deg }))
   expect(times(thinned(track, apart))).toEqual([0, 2, 3])

@@ -44,7 +44,7 @@ export function townStyle(town: TownMap, language: Language): StyleSpecification
       { id: 'road-name', type: 'symbol', source: 'town', filter: kind('road'), layout: { ...text, 'symbol-placement': 'line', 'text-size': 12 }, paint: { 'text-color': '#5c5648', 'text-halo-color': '#fff', 'text-halo-width': 1.5 } },
       { id: 'river-name', type: 'symbol', source: 'town', filter: kind('river'), layout: { ...text, 'symbol-placement': 'line', 'text-size': 12 }, paint: { 'text-color': '#1f4e79', 'text-halo-color': '#dcecf8', 'text-halo-width': 1.5 } },
       { id: 'park-name', type: 'symbol', source: 'town', filter: ['any', kind('park'), ['all', kind('poi'), isPark]], layout: { ...text, 'text-size': 12 }, paint: { 'text-color': '#2b5a2b', 'text-halo-color': '#e9f5e6', 'text-halo-width': 1.5 } },
-      { id: 'poi', type: 'symbol', source: 'town', filter: ['all', kind('poi'), ['!', isPark]], layout: { ...text, 'text-size': 14, 'text-padding': 4 }, paint: { 'text-color': '#333', 'text-halo-color': '#fff', 'text-halo-width': 2 } },
+      { id: 'poi', type: 'symbol', source: 'town', filter: ['all', kind('poi'), ['!', isPark]], layout: { ...text, 'text-size': 14, 'text-padding': 4, 'text-anchor': 'top', 'text-offset': [0, 0.7] }, paint: { 'text-color': '#333', 'text-halo-color': '#fff', 'text-halo-width': 2 } },
       { id: 'spot', type: 'circle', source: 'spot', paint: { 'circle-radius': 7, 'circle-color': '#0017c1', 'circle-stroke-color': '#fff', 'circle-stroke-width': 3 } },
     ],
   }

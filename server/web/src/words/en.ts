@@ -86,7 +86,7 @@ export const en: Words = {
   offlineWhy: 'No network. The place below is the last one received.',
   loadFailed: 'The information could not be loaded.',
   simulated: 'Made-up town, synthetic data',
-  speed: (n: number) => `${n}× speed`,
+  speed: (n: number) => `${n}×`,
   townTime: (time: string) => `Town time ${time}`,
   simulatedWhy: 'This town is invented. Its people and places do not exist.',
 
