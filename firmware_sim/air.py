@@ -24,6 +24,8 @@ from firmware_sim.town import GATEWAY_HEIGHT_M, Town
 STEP_MS: Final = 1_000
 RANGE_M: Final = 180.0
 """Farther pairs are left out: 15 dB below the floor even without a body between."""
+FIDGET_MPS: Final = 0.05
+"""Nobody stands like a post, and others walk about: shadows change within minutes even where a tag rests."""
 TZ: Final = ZoneInfo("Asia/Tokyo")
 PHONE_LOSS_DB: Final = 4.0
 """A phone in a pocket or bag."""
@@ -130,7 +132,7 @@ class Air:
                 self.fleet.press(person, press_ms)
         where = self.positions(start_ms + STEP_MS / 2)
         speeds_mps = where.speeds_mps
-        self._walked_m += speeds_mps * (STEP_MS / 1000)
+        self._walked_m += np.maximum(speeds_mps, FIDGET_MPS) * (STEP_MS / 1000)
         turned = speeds_mps > 0
         self._heading_rad[turned] = np.arctan2(where.north_mps, where.east_mps)[turned]
         self._place_receivers(where)

@@ -24,8 +24,9 @@ GATEWAYS = 60
 SCHOOL_WAY_GATEWAYS = 26
 SCHOOL_WAY_GAP_M = 90.0
 GATEWAY_HEIGHT_M = 4.0
-SCHOOL_RADIUS_M = 65.0
-"""Less than the 72 m from a school's middle to its gates: who walks past outside does not arrive."""
+SCHOOL_RADIUS_M = 90.0
+SCHOOL_GATE_M = 72.0
+"""From a school's middle to its gates: who comes in by the gate has arrived."""
 
 STREET_NAMES = (
     ("さくら通り", "Sakura-dori"), ("けやき通り", "Keyaki-dori"), ("学校通り", "Gakko-dori"),
@@ -253,16 +254,18 @@ def _corner(streets: network.Streets, node: int) -> tuple[str, str, float, float
 
 
 def _posts_of(site: Site, streets: network.Streets) -> list[tuple[str, str, float, float, int]]:
-    """Inside the building for each; for a school also poles at two gates, towards the street and opposite."""
+    """Inside the building for each; for a school a second one upstairs and poles at two gates, front and back."""
     x_m, y_m = site.spot.x_m, site.spot.y_m
     if site.kind == "park":
         return [(site.name_ja, site.name_en, x_m, y_m, -1)]
     posts = [(f"{site.name_ja} 玄関", f"{site.name_en}, entrance", x_m, y_m, site.building)]
     if site.kind == "school":
+        posts = [(f"{site.name_ja} 玄関", f"{site.name_en}, entrance", x_m - 16, y_m, site.building)]
+        posts.append((f"{site.name_ja} 二階廊下", f"{site.name_en}, upstairs", x_m + 16, y_m, site.building))
         foot = streets.foot(site.spot)
         angle = math.atan2(foot[1] - y_m, foot[0] - x_m)
         for turn, gate_ja, gate_en in ((0.0, "正門", "main gate"), (math.pi, "裏門", "back gate")):
-            east_m, north_m = 72 * math.cos(angle + turn), 72 * math.sin(angle + turn)
+            east_m, north_m = SCHOOL_GATE_M * math.cos(angle + turn), SCHOOL_GATE_M * math.sin(angle + turn)
             posts.append((f"{site.name_ja} {gate_ja}", f"{site.name_en}, {gate_en}", x_m + east_m, y_m + north_m, -1))
     return posts
 
