@@ -50,7 +50,7 @@ class City:
     directory: Path
     refuse: str = ""
     is_deaf: bool = False
-    rows: dict[int, list[Row]] = field(default_factory=dict)
+    rows: dict[tuple[str, int], list[Row]] = field(default_factory=dict)
     arrivals: int = 0
     envelopes: list[bytes] = field(default_factory=list)
     url: str = ""
@@ -64,7 +64,7 @@ class City:
         if self.is_deaf:
             return None
         if not self.refuse:
-            self.rows[header.sequence] = batch.decode(payload).rows()
+            self.rows[header.detector, header.sequence] = batch.decode(payload).rows()
         one = header.sequence
         receipt = Receipt(header.epoch, refused=((one, self.refuse),)) if self.refuse else Receipt(header.epoch, (one,))
         return self.sign_receipt(receipt, header.detector)
