@@ -146,7 +146,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def bare(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-        headers = dict(error.headers or {})
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == 405:
             headers["allow"] = openapi.allowed(app, request.url.path)
         return problems.answer(problems.of_status(error.status_code), headers)

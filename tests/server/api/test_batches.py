@@ -136,10 +136,11 @@ async def test_too_many_waiting_batches_are_turned_away(app: FastAPI, client: Cl
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", b"\xd2", b"\xd2\x84\x40\xa0\x40\x40", b"\x9f" * 5000, bytes(999_999)])
-async def test_a_body_that_is_no_envelope_is_malformed(client: Client, data: bytes) -> None:
-    answer = await client().post("/api/v1/batches", content=data, headers=COSE)
-    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-body")
+async def test_a_body_that_is_no_envelope_is_malformed(client: Client) -> None:
+    phone = client()
+    for data in (b"", b"junk", b"\xd2", b"\xd2\x84\x40\xa0\x40\x40", b"\x9f" * 5000, bytes(999_999)):
+        answer = await phone.post("/api/v1/batches", content=data, headers=COSE)
+        assert (answer.status_code, answer.json()["code"]) == (400, "malformed-body"), data[:20]
 
 
 async def test_a_megabyte_is_too_large_told_or_not(client: Client) -> None:
