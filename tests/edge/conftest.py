@@ -140,7 +140,6 @@ class Radio:
             if self.socket.ports[detector].hear(btsnoop.record(packet, at_us=self.now_ms * 1000)):
                 named = frames.sighting_id(frame)
                 self.truth[named[1] if named else b""] += 1
-        self.socket.flush()
 
 
 @pytest.fixture
@@ -148,8 +147,16 @@ async def radio(open_dir: Path) -> AsyncIterator[Radio]:
     """A radio with the detectors gw-1 to gw-3."""
     path = open_dir / f"radio-{secrets.token_hex(4)}.sock"
     socket = RadioSocket(["gw-1", "gw-2", "gw-3"], lambda: START_MS * 1000)
+
+    async def flushing() -> None:
+        while True:
+            socket.flush()
+            await asyncio.sleep(0.02)
+
     async with socket.open(path):
+        task = asyncio.create_task(flushing())
         yield Radio(path, socket)
+        task.cancel()
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.health import Health, serve_metrics
+from edge.sight import Sight
+from wire.formats import Formats
+from wire.merge import Merge
+from wire.outbox import Outbox
+
+
+@pytest.fixture
+def health(tmp_path: Path) -> Any:
+    with Outbox.open(tmp_path / "outbox.db", max_bytes=10**6) as outbox:
+        sight = Sight(Formats.parse(["eid"]), Merge(1_000))
+        outbox.put(3, 1_800_000_000_000, lambda *_: b"sealed")
+        sight.hear(b"\x02\x01\x06", -70, at_ms=0, address=b"")
+        sight.hear(b"\x09\x01", -70, at_ms=0, address=b"")
+        yield Health("gw-1", sight, outbox)
+
+
+def test_a_heartbeat_says_what_was_heard_and_what_waits(health: Health) -> None:
+    health.counts["scan_failures"] += 2
+    beat = health.heartbeat()
+    assert (beat.detector, beat.epoch, beat.state) == ("gw-1", health.outbox.epoch, "online")
+    assert (beat.heard, beat.dropped, beat.errors) == (2, 1, 3)
+    assert (beat.queued_batches, beat.oldest_queued_ms, beat.rows_total) == (1, 1_800_000_000_000, 3)
+    assert beat.software.startswith("mimamori-edge")
+
+
+async def test_metrics_are_served_as_prometheus_text(health: Health) -> None:
+    health.counts["broker_failures"] += 2
+    async with await serve_metrics(0, {"gw-1": health}) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = (await reader.read()).decode()
+        writer.close()
+    lines = answer.splitlines()
+    assert lines[0] == "HTTP/1.1 200 OK"
+    assert 'mimamori_edge_broker_failures_total{detector="gw-1"} 2' in lines
+    assert 'mimamori_edge_pending_rows{detector="gw-1"} 3' in lines
+    assert 'mimamori_edge_dropped_total{detector="gw-1",reason="malformed"} 1' in lines
+
+
+async def test_who_asks_badly_gets_nothing_and_harms_nobody(health: Health) -> None:
+    async with await serve_metrics(0, {"gw-1": health}) as server:
+        for question in (b"", b"x" * 100_000):
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(question)
+            writer.write_eof()
+            assert await reader.read() == b""
+            writer.close()
