@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.system, pytest.mark.db, pytest.mark.timeout(900)]
-ROUNDS = {"nats": 24, "mosquitto": 7}
-VICTIMS = ("broker", "database", "ingest", "api", "notify", "edge", "phones")
+ROUNDS = {"nats": 24, "mosquitto": 6}
+VICTIMS = ("broker", "database", "ingest", "api", "notify", "edge")
+"""Not the phones: one that was killed forgets where it was, and drops what it may have heard in a no-report zone."""
 
 
 @pytest.mark.parametrize("broker", ["nats", "mosquitto"])
