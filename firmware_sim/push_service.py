@@ -116,10 +116,9 @@ class PushService:
         try:
             while not reader.at_eof():
                 status = await self._exchange(reader)
+                reason = REASONS.get(status, "As Told")
                 location = f"Location: {self.origin}/message/{self.accepted}\r\n" if status == 201 else ""
-                writer.write(
-                    f"HTTP/1.1 {status} {REASONS.get(status, 'Told To')}\r\n{location}Content-Length: 0\r\n\r\n".encode()
-                )
+                writer.write(f"HTTP/1.1 {status} {reason}\r\n{location}Content-Length: 0\r\n\r\n".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
             pass  # the sender left, or does not speak HTTP: nothing to answer

@@ -51,6 +51,11 @@ class Ear:
     _sounds: dict[bytes, _Sound] = field(default_factory=dict, repr=False)
     _last: dict[str, tuple[_Sound, int]] = field(default_factory=dict, repr=False)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether closed rows pile up because the disk takes none; a radio that can wait should."""
+        return len(self.merge.ready) >= self.merge.max_rows // 2
+
     def may_hear(self, at_ms: int) -> bool:
         """Return whether the phone was, at a moment, at a known place outside every no-report zone."""
         return self._why_not(self.location.at(at_ms)) is None

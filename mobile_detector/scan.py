@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 CHUNK_OCTETS: Final = 1 << 16
 START_TIMEOUT_S: Final = 15.0
 STOP_TIMEOUT_S: Final = 5.0
+FULL_WAIT_S: Final = 0.2
 NO_RSSI_DBM: Final = -127
 """What BlueZ and Android report when they measured nothing."""
 
@@ -95,6 +96,8 @@ class SocketRadio:
             while chunk := await reader.read(CHUNK_OCTETS):
                 self.failures = 0
                 self._take(session, chunk)
+                while self.ear.is_full:  # noqa: ASYNC110 -- the disk does not call back; the radio keeps what comes
+                    await asyncio.sleep(FULL_WAIT_S)
             raise ConnectionResetError("the radio closed the socket")
         finally:
             self._writer = None
