@@ -49,7 +49,7 @@ class Row:
         count: advertisements merged, 1 to 65535.
         first_heard_ms: Unix milliseconds.
         last_heard_ms: not before `first_heard_ms`.
-        lat_deg: where a moving detector was at `last_heard_ms`; None if fixed or not known.
+        lat_deg: where a moving detector was when it heard the tag best; None if fixed or not known.
         lon_deg: as `lat_deg`.
         position_accuracy_m: radius that holds the position with 68 %, as `lat_deg`.
         telemetry: 16 octets of an encrypted telemetry frame heard from the same address, None without.
