@@ -157,6 +157,8 @@ def tlm_octets(frame: TlmFrame) -> bytes:
         FrameError: a field does not fit its octets.
     """
     raw = _NO_TEMPERATURE if frame.temp_cdeg is None else round(frame.temp_cdeg * 256 / 100)
+    if raw == _NO_TEMPERATURE and frame.temp_cdeg is not None:
+        raw += 1  # the coldest that can be said is not "none"
     try:
         return _TLM.pack(frame.battery_mv, raw, frame.adv_count, frame.uptime_ds)
     except struct.error as error:
@@ -269,7 +271,7 @@ def _encode(frame: Frame) -> bytes:
         case EtlmFrame():
             sealed = _exactly(frame.encrypted, 12, "encrypted") + _exactly(frame.salt, 2, "salt")
             return _eddystone(b"\x20\x01" + sealed + _exactly(frame.mic, 2, "mic"))
-        case IBeaconFrame():
+        case IBeaconFrame():  # pragma: no branch - there is no other kind of frame
             numbers = struct.pack(">HHb", frame.major, frame.minor, frame.tx_power_dbm)
             company = APPLE_COMPANY.to_bytes(2, "little")
             return _FLAGS + _structure(0xFF, company + b"\x02\x15" + _exactly(frame.uuid, 16, "uuid") + numbers)

@@ -169,11 +169,6 @@ class Merge:
         """Forget the first `rows` closed rows: they are safe elsewhere."""
         del self.ready[:rows]
 
-    @property
-    def open_rows(self) -> int:
-        """Number of rows still open."""
-        return sum(tag.count > 0 for tag in self._tags.values())
-
     def dump(self, skip: int = 0) -> bytes:
         """Return the state without the first `skip` closed rows, b"" when there is nothing to keep."""
         rows = self.ready[skip:]

@@ -136,3 +136,10 @@ def test_a_sighting_id_says_how_traceable_the_tag_is() -> None:
     ibeacon_hash = hashlib.sha256(b"ibeacon" + uuid + b"\x00\x01\x00\x02").digest()[:8]
     assert frames.sighting_id(IBeaconFrame(uuid, 1, 2, 0)) == (frames.KIND_IBEACON, ibeacon_hash)
     assert frames.sighting_id(TlmFrame(0, None, 0, 0)) is None
+
+
+def test_the_coldest_temperature_is_not_taken_for_none() -> None:
+    frame = frames.decode(bytes.fromhex("0201060303aafe1116aafe20000bb880010000000000000000"))
+    assert isinstance(frame, TlmFrame)
+    assert frame.temp_cdeg == -12_800
+    assert frames.decode(frames.encode(frame)) == frame

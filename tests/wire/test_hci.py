@@ -82,3 +82,10 @@ def test_nothing_but_an_hci_error_comes_out_of_any_octets(octets: bytes) -> None
     for packet in (octets, b"\x04\x3e" + octets, b"\x04\x3e" + bytes((len(octets) & 0xFF,)) + octets):
         with contextlib.suppress(HciError):
             hci.reports(packet)
+
+
+def test_octets_after_the_last_report_are_refused() -> None:
+    whole = hci.legacy_event([Report("ADV_NONCONN_IND", bytes(6), -60, b"")])
+    longer = whole[:2] + bytes((whole[2] + 1,)) + whole[3:] + b"x"
+    with pytest.raises(HciError, match="left over"):
+        hci.reports(longer)

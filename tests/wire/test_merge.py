@@ -1,3 +1,4 @@
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,3 +146,30 @@ def test_an_empty_state_is_no_bytes() -> None:
 def test_a_state_of_another_kind_is_refused(state: bytes) -> None:
     with pytest.raises(MergeError):
         Merge(10_000).load(state)
+
+
+KEPT = [0, bytes(8), bytes(6), None, -50, -60, 3, 1_000, 2_000, 1_500]
+
+
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [(0, "0"), (1, bytes(7)), (1, "12345678"), (2, bytes(5)), (3, bytes(15)), (4, None), (6, 1.5), (9, b"")],
+)
+def test_a_kept_row_with_one_field_of_another_kind_is_refused(index: int, value: object) -> None:
+    damaged = [*KEPT[:index], value, *KEPT[index + 1 :]]
+    with pytest.raises(MergeError, match="unreadable"):
+        Merge(window_ms=10_000).load(cbor2.dumps([1, [damaged], []]))
+
+
+def test_an_open_row_that_counted_nothing_is_refused() -> None:
+    with pytest.raises(MergeError, match="unreadable"):
+        Merge(window_ms=10_000).load(cbor2.dumps([1, [], [[0, bytes(8), None, None, -50, 0, 0, 1, 1, 1]]]))
+
+
+def test_a_full_table_forgets_the_ids_that_fell_silent() -> None:
+    merge = Merge(window_ms=1_000, forget_ms=5_000, max_rows=2)
+    for number, at_ms in ((1, 10_000), (2, 10_001), (3, 10_002), (4, 20_000)):
+        merge.hear((0, bytes((number,)) * 8), -50, at_ms=at_ms)
+        merge.close()
+        merge.settle(9)
+    assert merge.refused == 1
