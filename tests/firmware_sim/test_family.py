@@ -1,9 +1,13 @@
+import asyncio
 import base64
 import json
 import smtplib
+import socket
+import sys
 from asyncio import to_thread
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -122,3 +126,36 @@ def test_the_log_line_carries_no_content() -> None:
         "is_repeat": False,
     }
     assert "ゆい" not in repr(notice)
+
+
+@pytest.mark.system
+async def test_the_program_writes_a_line_for_each_notice_and_ends_when_told(tmp_path: Path) -> None:
+    ports = [_free_port(), _free_port()]
+    push = push_subscriptions(f"http://127.0.0.1:{ports[0]}", ["g-001"], SEED)["g-001"]
+    guardian = {"id": "g-001", "email": "g1@example.jp", "push": push}
+    (tmp_path / "town.json").write_text(json.dumps({"seed": SEED, "guardians": [guardian]}))
+    command = ("family", "--dir", str(tmp_path), "--http-port", str(ports[0]), "--smtp-port", str(ports[1]))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "firmware_sim", *command, "--out", str(tmp_path / "out"), cwd=Path(__file__).parents[2]
+    )
+    mail = EmailMessage()
+    mail["Subject"], mail["From"], mail["To"] = "x", "a@example.jp", "g1@example.jp"
+    mail.set_content("ゆい")
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await to_thread(_send, ports[1], mail)
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.1)
+    process.terminate()
+    assert await process.wait() == 0
+    line = (tmp_path / "out").read_text()
+    assert json.loads(line)["guardian"] == "g-001"
+    assert "ゆい" not in line
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from firmware_sim.push_service import Fault
+from server.notify.desk import Pace
+from server.notify.loop import run
 
+PATIENT = Pace(look_s=0.2)
 pytestmark = [pytest.mark.db, pytest.mark.usefixtures("notify")]
 
 
@@ -110,3 +113,15 @@ async def test_a_database_that_was_away_is_found_again(city: Any, until: Any) ->
     await asyncio.to_thread(city.happen)
     await until(lambda: {state for _, state, _ in city.states("mail")} == {"sent"})
     assert city.arrived("mail") == ["g-001", "g-002"]
+
+
+async def test_two_notify_processes_share_the_work_and_double_nothing(city: Any, until: Any) -> None:
+    city.subscribe("g-001", "g-002")
+    second = asyncio.create_task(run(city.config, push_pace=PATIENT, mail_pace=PATIENT))
+    for _ in range(10):
+        await asyncio.to_thread(city.happen)
+    await until(lambda: {state for _, state, _ in city.states("push") + city.states("mail")} == {"sent"})
+    second.cancel()
+    await asyncio.wait([second])
+    assert len(city.received) == 40
+    assert not any(notice.is_repeat for notice in city.received)
