@@ -119,7 +119,7 @@ def town(open_dir: Path) -> Iterator[Town]:
         pytest.skip("the web app is not built: npm run build in server/web, or install the package")
     state = open_dir / "browser"
     command = [sys.executable, "-m", "server", "demo", "--headless", "--state", str(state)]
-    command += ["--port", "0", "--speed", str(SPEED), "--duration", "280"]
+    command += ["--port", "0", "--speed", str(SPEED), "--duration", "900"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         try:

@@ -45,12 +45,15 @@ export function stays(track: readonly Fix[], describe: (fix: Fix) => string): St
   return found
 }
 
+/** Someone who stays draws no scribble. */
+const APART_M = 30
+
 /** Return the points worth drawing: one whose uncertainty still holds the last one drawn says nothing new. */
 export function thinned(track: readonly Fix[], apartM: (a: Fix, b: Fix) => number): Fix[] {
   const kept: Fix[] = []
   for (const fix of track) {
     const last = kept.at(-1)
-    if (!last || apartM(last, fix) > Math.max(15, fix.accuracy_m)) kept.push(fix)
+    if (!last || apartM(last, fix) > Math.max(APART_M, fix.accuracy_m)) kept.push(fix)
   }
   const end = track.at(-1)
   if (end && kept.at(-1) !== end) kept.push(end)
