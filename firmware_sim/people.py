@@ -203,7 +203,7 @@ def _stroll(walker: _Walker, leave: float, minutes: float) -> None:
     walker.stay(leave)
     while walker.itinerary.now_s < leave + minutes * 60:
         walker.go(walker.person.goal)
-        walker.stay(walker.itinerary.now_s + walker.uniform(120, 420))
+        walker.stay(walker.itinerary.now_s + walker.uniform(300, 900))
         walker.go_home()
 
 

@@ -72,14 +72,15 @@ class Live:
             self._step()
         self.radio.flush()
         self.behind_ms = max(0, self.clock.now_ms() - self.air.now_ms - STEP_MS)
+        if self.behind_ms > STEP_MS:
+            return 0.0
         due_ms = self.air.now_ms + STEP_MS - self.clock.now_ms()
-        return (
-            0.0 if due_ms <= 0 and self.behind_ms > STEP_MS else max(_SHORTEST_WAIT_S, self.clock.wall_s(due_ms / 1000))
-        )
+        return max(_SHORTEST_WAIT_S, self.clock.wall_s(due_ms / 1000))
 
     def save(self, path: Path) -> None:
         """Write the truth so far."""
-        self.truth.save(path, waiting=self.radio.waiting, behind_ms=self.behind_ms, skipped_ms=self.skipped_ms)
+        waiting = sum(port.waiting for port in self.radio.ports.values())
+        self.truth.save(path, waiting=waiting, behind_ms=self.behind_ms, skipped_ms=self.skipped_ms)
 
     def _skip(self) -> None:
         late_ms = self.clock.now_ms() - self.air.now_ms

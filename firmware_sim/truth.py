@@ -63,7 +63,12 @@ class Truth:
         }
 
     def save(self, path: Path, **more: object) -> None:
-        """Write it as JSON, whole or not at all."""
+        """Write it as JSON, whole or not at all.
+
+        Args:
+            path: the file.
+            more: further totals, such as `waiting`: packets that left the radio and were never acknowledged.
+        """
         fresh = path.with_suffix(path.suffix + ".new")
         fresh.write_text(json.dumps(self.as_json() | more, indent=1) + "\n", "utf-8")
         fresh.replace(path)

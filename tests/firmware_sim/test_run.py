@@ -56,10 +56,10 @@ class Detector:
         self.packets: list[air.Packet] = []
         self.acknowledged = 0
 
-    async def listen(self, wall_s: float, *, acknowledges: bool = True, chunk: int = 4096) -> None:
+    async def listen(self, wall_s: float, *, acknowledges: bool = True, chunk: int = 4096, hears: bool = True) -> None:
         reader, writer = await asyncio.open_unix_connection(self.path)
         session = air.AirSession(self.name, len(self.packets))
-        writer.write(session.hello())
+        writer.write(session.hello() + session.scan(is_on=hears))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wall_s):
                 while octets := await reader.read(chunk):
@@ -87,7 +87,7 @@ async def test_a_detector_killed_again_and_again_loses_and_doubles_nothing(
     async with _running(sockets):
         for chunk in (4096, 100, 33, 4096):
             await detector.listen(0.4, acknowledges=acknowledges, chunk=chunk)
-        await detector.listen(0.5)
+        await detector.listen(1.0, hears=False)
     numbers = [packet.number for packet in detector.packets]
     assert numbers == list(range(1, len(numbers) + 1))
     assert _in_truth(await _truth(sockets), GATE) == len(numbers) > 20
@@ -172,6 +172,7 @@ async def test_a_hundred_detectors_connect_at_once(sockets: RunSettings) -> None
     async with _running(sockets) as town:
         detectors = [Detector(sockets.radio_socket, receiver.id) for receiver in town.air.receivers]
         await asyncio.gather(*(detector.listen(1.5) for detector in detectors))
+        await asyncio.gather(*(detector.listen(1.0, hears=False) for detector in detectors))
     truth = await _truth(sockets)
     assert sum(len(detector.packets) for detector in detectors) == (
         truth["packets"] + truth["telemetry"] + truth["strangers"]
