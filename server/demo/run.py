@@ -18,6 +18,7 @@ from server.demo.options import DemoOptions
 from server.demo.parts import TitledPart
 from server.demo.screen import Moment, Screen, SignIn
 from server.demo.setup import Prepared, prepare
+from server.embedded import place as places
 from server.errors import ServerError
 from server.store.totals import Totals
 from server.store.totals import read as read_totals
@@ -185,6 +186,9 @@ def _run(options: DemoOptions, told: Told) -> int:
         screen.parts, screen.tz = prepared.parts, prepared.settings.city.tz
         for part in prepared.parts:
             screen.part_line(part, supervisor.state(part.part.name))
+        files = places.of(options.state_dir).data_dir
+        if not files.is_relative_to(options.state_dir):
+            screen.say(f"データベースの場所 Database files, where its account may enter: {files}")
         code = town.demo_code(options.town_dir)
         screen.ready(SignIn(prepared.settings.http.public_url, town.DEMO_LOGIN, code))
         demo.live(prepared)

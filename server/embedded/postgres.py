@@ -98,6 +98,14 @@ class Postgres:
             PostgresError: the server ended while starting.
         """
         self._take_lock()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        log.info("postgres.started")
+
+    def _start(self) -> None:
         if places.is_forgotten(self.state_dir, self.place):
             self._set_aside()
         self.place.make_dirs()
@@ -108,7 +116,6 @@ class Postgres:
         self._process = self._spawn()
         self._wait_until_it_answers()
         self._make_database()
-        log.info("postgres.started", extra={"path": str(self.place.data_dir)})
 
     def stop(self) -> None:
         """Stop the server ("fast": sessions are ended, everything is flushed) and release the state directory."""
@@ -142,7 +149,7 @@ class Postgres:
         """Keep the data of a state directory that was deleted, but out of the way: their keys are gone with it."""
         old = self.place.data_dir.parent
         aside = old.with_name(f"{old.name}.{int(time.time())}")
-        log.warning("postgres.set_aside", extra={"path": str(aside)})
+        log.warning("postgres.set_aside")
         self._clear_the_way()
         old.rename(aside)
 
@@ -233,7 +240,6 @@ class Postgres:
         while True:
             if self.process.poll() is not None:
                 code = self.process.returncode
-                self.stop()
                 raise PostgresError(f"PostgreSQL ended with {code} while starting: see {self.log_file}")
             try:
                 psycopg.connect(self.dsn(dbname="postgres"), connect_timeout=5).close()

@@ -213,7 +213,7 @@ def founded(open_dir: Path) -> Callable[..., contextlib.AbstractContextManager[V
 @contextlib.contextmanager
 def _small_disk(folder: Path, size_mb: int) -> Iterator[None]:
     folder.mkdir(mode=0o755, parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=755", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mb}m,mode=1777", "tmpfs", str(folder)], check=True)
     try:
         yield
     finally:
