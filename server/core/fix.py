@@ -2,7 +2,7 @@
 
 Signal strength tells distance badly (a body in the way costs 8 to 15 dB), so a fix is a weighted middle of the
 detectors, not a trilateration, and its accuracy is honest about it. Radio figures: log-distance path loss after
-ITU-R P.1411, exponent 2.5 of a busy street, 0 dBm tag, 40 dB at one metre, 13 dB for case, antenna and body.
+ITU-R P.1411, exponent 2.4 of a street, 0 dBm tag, 40 dB at one metre, 10 dB for case, antenna and body.
 """
 
 import math
@@ -16,8 +16,10 @@ from server.core.suppress import Contribution
 
 KIND_WEIGHTS: Final = {"fixed": 1.0, "vehicle": 0.6, "phone": 0.3}
 """How far a detector is believed: a city's own box more than a volunteer's phone, which may lie about its place."""
-RSSI_AT_1M_DBM: Final = -53.0
-PATH_LOSS_EXPONENT: Final = 2.5
+RSSI_AT_1M_DBM: Final = -50.0
+PATH_LOSS_EXPONENT: Final = 2.4
+STREET_M: Final = 15.0
+"""No one stands inside a detector: it hangs on a pole or a wall across the street."""
 MAX_RANGE_M: Final = 200.0
 MIN_ACCURACY_M: Final = 10.0
 WALK_M_S: Final = 1.5
@@ -78,8 +80,9 @@ class Track:
 
 
 def range_m(rssi_dbm: float) -> float:
-    """Return about how far a tag is that is heard this strongly, 1 to `MAX_RANGE_M`."""
-    return float(min(MAX_RANGE_M, max(1.0, 10 ** ((RSSI_AT_1M_DBM - rssi_dbm) / (10 * PATH_LOSS_EXPONENT)))))
+    """Return how far two of three tags are, at most, that are heard this strongly: `STREET_M` to `MAX_RANGE_M`."""
+    along_m = 10 ** ((RSSI_AT_1M_DBM - rssi_dbm) / (10 * PATH_LOSS_EXPONENT))
+    return min(MAX_RANGE_M, math.hypot(STREET_M, along_m))
 
 
 def consolidate(bucket: int, heard: Collection[Contribution], near: Position | None = None) -> Fix:
@@ -103,7 +106,8 @@ def consolidate(bucket: int, heard: Collection[Contribution], near: Position | N
     spread_m2 = sum(
         w * distance_m(c.lat_deg, c.lon_deg, lat_deg, lon_deg) ** 2 for w, c in zip(weights, group, strict=True)
     )
-    accuracy_m = max(MIN_ACCURACY_M, math.sqrt(square_m2 / len(group) + spread_m2 / total / len(group)))
+    # The square root of their number only: what shades one detector often shades its neighbour too.
+    accuracy_m = max(MIN_ACCURACY_M, math.sqrt((square_m2 + spread_m2 / total) / math.sqrt(len(group))))
     at_ms = max(c.at_ms for c in group)
     far = tuple(sorted({c.detector for c in ordered} - {c.detector for c in group}))
     return Fix(bucket, Position(at_ms, lat_deg, lon_deg, accuracy_m), len(group), far)

@@ -6,6 +6,8 @@ from typing import Final
 
 from server.core.fences import Fence
 
+MIN_HITS: Final = 3
+"""So many places on the other side make a change, however long they span: one lucky packet from afar makes none."""
 SILENCE_MS: Final = 180_000
 """Someone heard twice inside, then not at all for so long, has stayed where few detectors are: at home, say."""
 
@@ -70,7 +72,7 @@ def step(
     hits = presence.candidate_hits + (last_ms is None or at_ms > last_ms)
     waiting = replace(presence, candidate_since_ms=since_ms, candidate_last_ms=max(at_ms, last_ms or at_ms))
     waiting = replace(waiting, candidate_hits=hits)
-    if at_ms - since_ms < fence.dwell_ms or (hits < 2 and fence.dwell_ms > 0):
+    if at_ms - since_ms < fence.dwell_ms or (hits < MIN_HITS and fence.dwell_ms > 0):
         return waiting, None
     return _changed(waiting, fence, since_ms)
 

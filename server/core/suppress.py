@@ -39,11 +39,11 @@ def bucket_of(at_ms: int) -> int:
 def merge(known: Contribution | None, new: Contribution) -> Contribution:
     """Return one contribution of a detector out of two: strongest signal and its place, all packets, newest time.
 
-    Order does not matter, and of two equally strong ones the newer gives the place.
+    Order does not matter: of two equally strong ones the one farther north gives the place, not the one that came last.
     """
     if known is None:
         return new
-    best = max(known, new, key=lambda c: (c.rssi_dbm, c.at_ms, c.lat_deg, c.lon_deg))
+    best = max(known, new, key=lambda c: (c.rssi_dbm, c.lat_deg, c.lon_deg))
     return Contribution(
         best.detector,
         best.rssi_dbm,

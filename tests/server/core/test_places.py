@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from server.core import places, press
 from server.core.fences import Fence, side_of
 from server.core.geo import Position
-from server.core.places import SILENCE_MS, Event, Kind, Presence
+from server.core.places import MIN_HITS, SILENCE_MS, Event, Kind, Presence
 
 T0_MS = 1_795_402_800_000
 M = 1 / 111_195
@@ -37,7 +37,7 @@ def _slow(steps: list[tuple[int, bool | None]]) -> list[tuple[Kind, int]]:
             run = []
         else:
             run.append(at_ms)
-            if len(run) > 1 and run[-1] - run[0] >= FENCE.dwell_ms:
+            if len(set(run)) >= MIN_HITS and run[-1] - run[0] >= FENCE.dwell_ms:
                 told.append((Kind.ARRIVED if side else Kind.DEPARTED, run[0]))
                 known, run = side, []
     return told
