@@ -145,6 +145,7 @@ class Hub:
                 self._wake.set()
 
     async def _deliver(self) -> None:
+        late = False
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -152,8 +153,11 @@ class Hub:
             doubted, self._doubted = self._doubted & self._boxes.keys(), set()
             try:
                 await self._refresh(dirty, doubted)
+                late = False
             except Exception as error:
-                log.exception("live.delayed", extra={"error": type(error).__name__})
+                if not late:
+                    log.exception("live.delayed", extra={"error": type(error).__name__})
+                late = True
                 self._dirty |= dirty
                 self._doubted |= doubted
                 await asyncio.sleep(_RETRY_S)

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from server.api.near import Landmark, nearest
-from server.api.schemas import Event, Names, Place
-from server.store.family import EventRow, PlaceRow
+from server.api.schemas import Event, Fix, Names, Place
+from server.store.family import EventRow, FixRow, PlaceRow
 
 # Open-circuit voltage of a CR2032 in decivolts against what is left of it: the piecewise curve that Nordic's SDK uses
 # (app_util.h, battery_level_in_percent). Flat above 2.7 V, so the upper half is a guess and the lower half a warning.
@@ -26,9 +26,9 @@ def show_place(row: PlaceRow, landmarks: Sequence[Landmark]) -> Place:
     """Return a last place with the nearest of `landmarks`."""
     near = nearest(landmarks, row.lat_deg, row.lon_deg)
     return Place(
-        lat_deg=row.lat_deg,
-        lon_deg=row.lon_deg,
-        accuracy_m=row.accuracy_m,
+        lat_deg=round(row.lat_deg, 6),
+        lon_deg=round(row.lon_deg, 6),
+        accuracy_m=round(row.accuracy_m, 1),
         heard_at_ms=row.heard_at_ms,
         received_at_ms=row.received_at_ms,
         late=row.late,
@@ -36,6 +36,18 @@ def show_place(row: PlaceRow, landmarks: Sequence[Landmark]) -> Place:
         battery_pct=battery_pct(row.battery_dv),
         sos=row.sos,
         traceable=row.traceable,
+    )
+
+
+def show_fix(row: FixRow) -> Fix:
+    """Return a point of a track; a sixth decimal is a decimetre, more would be pretence."""
+    return Fix(
+        lat_deg=round(row.lat_deg, 6),
+        lon_deg=round(row.lon_deg, 6),
+        accuracy_m=round(row.accuracy_m, 1),
+        heard_at_ms=row.heard_at_ms,
+        received_at_ms=row.received_at_ms,
+        late=row.late,
     )
 
 

@@ -12,7 +12,8 @@ from pydantic import BeforeValidator
 
 from server.api import problems
 from server.api.access import OF_A_WARD, GrantNow, PartsNow
-from server.api.schemas import Fix, Track
+from server.api.schemas import Track
+from server.api.show import show_fix
 from server.store import family
 
 router = APIRouter(prefix="/api/v1/wards/{ward_id}", tags=["family"])
@@ -54,4 +55,4 @@ async def get_track(parts: PartsNow, grant: GrantNow, day: _Day = None) -> Track
     from_ms, to_ms = day_ms(asked, zone)
     async with parts.pool.connection() as conn:
         rows = await family.track(conn, grant, from_ms=from_ms, to_ms=to_ms, limit=MAX_FIXES)
-    return Track(fixes=[Fix.model_validate(row) for row in rows])
+    return Track(fixes=[show_fix(row) for row in rows])
