@@ -147,8 +147,8 @@ def smooth(base: Position | None, new: Position) -> Position:
 
 
 def _weight(c: Contribution) -> float:
-    # Power falls with the square of the distance; the square root keeps one near detector from being all.
-    return c.weight / max(5.0, math.hypot(range_m(c.rssi_dbm), c.accuracy_m))
+    # What is measured with an error of so many metres counts by the inverse of their square.
+    return c.weight / (range_m(c.rssi_dbm) ** 2 + c.accuracy_m**2)
 
 
 def _group(ordered: Sequence[Contribution], near: Position | None) -> list[Contribution]:
