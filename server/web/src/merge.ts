@@ -45,15 +45,34 @@ export function stays(track: readonly Fix[], describe: (fix: Fix) => string): St
   return found
 }
 
-/** Someone who stays draws no scribble. */
-const APART_M = 30
+const SMOOTH_MS = 30_000
 
-/** Return the points worth drawing: one whose uncertainty still holds the last one drawn says nothing new. */
+/** Return the track as a calm line: each point the mean of the half minute about it, sure fixes counting more. For drawing only. */
+export function smoothed(track: readonly Fix[]): Fix[] {
+  let from = 0
+  return track.map(fix => {
+    while (fix.heard_at_ms - (track[from] as Fix).heard_at_ms > SMOOTH_MS) from++
+    let [weight, lat, lon] = [0, 0, 0]
+    for (let i = from; i < track.length && (track[i] as Fix).heard_at_ms - fix.heard_at_ms <= SMOOTH_MS; i++) {
+      const near = track[i] as Fix
+      const sureness = 1 / Math.max(near.accuracy_m, 5) ** 2
+      weight += sureness
+      lat += sureness * near.lat_deg
+      lon += sureness * near.lon_deg
+    }
+    return { ...fix, lat_deg: lat / weight, lon_deg: lon / weight }
+  })
+}
+
+/** Someone who stays draws no scribble. */
+const APART_M = 20
+
+/** Return the points worth drawing: one so near to the last one drawn says nothing new. */
 export function thinned(track: readonly Fix[], apartM: (a: Fix, b: Fix) => number): Fix[] {
   const kept: Fix[] = []
   for (const fix of track) {
     const last = kept.at(-1)
-    if (!last || apartM(last, fix) > Math.max(APART_M, fix.accuracy_m)) kept.push(fix)
+    if (!last || apartM(last, fix) > APART_M) kept.push(fix)
   }
   const end = track.at(-1)
   if (end && kept.at(-1) !== end) kept.push(end)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Fix, Place, WardEvent } from '../src/api'
-import { fixAt, laterPlace, stays, thinned, withEvents, withFix } from '../src/merge'
+import { fixAt, laterPlace, smoothed, stays, thinned, withEvents, withFix } from '../src/merge'
 
 const fix = (heard_at_ms: number, more: Partial<Fix> = {}): Fix =>
   ({ lat_deg: 35, lon_deg: 139, accuracy_m: 30, heard_at_ms, received_at_ms: heard_at_ms, late: false, ...more })
@@ -67,8 +67,16 @@ test('a word of less than a minute between two equal ones is noise', () => {
   expect(read).toEqual([['home', 0, 80_000], ['park', 90_000, 90_000], ['home', 200_000, 200_000]])
 })
 
-test('a point that may be where the last one was is not drawn, the newest always is', () => {
+test('a point close to the last one drawn is not drawn, the newest always is', () => {
   const apart = (a: Fix, b: Fix) => Math.abs(a.lat_deg - b.lat_deg) * 100_000
   const track = [35, 35.0001, 35.0005, 35.00051].map((lat_deg, n) => fix(n, { lat_deg }))
   expect(times(thinned(track, apart))).toEqual([0, 2, 3])
+})
+
+test('the drawn line leans to the sure fixes of the half minute about it, and to no others', () => {
+  const unsure = fix(10_000, { lat_deg: 36, accuracy_m: 300 })
+  const line = smoothed([fix(0), unsure, fix(20_000), fix(60_000, { lat_deg: 37 })])
+  expect(times(line)).toEqual([0, 10_000, 20_000, 60_000])
+  expect(line[1]?.lat_deg).toBeCloseTo(35.005, 3)
+  expect(line[3]?.lat_deg).toBe(37)
 })
