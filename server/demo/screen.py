@@ -122,7 +122,7 @@ class Screen:
         town = dt.datetime.fromtimestamp(moment.town_ms / 1000, ZoneInfo(self.tz))
         cost = f"{moment.memory_mb:,.0f} MB, {moment.cores:.2f} cores"
         return Panel(
-            Group(table, Text(_counts(moment.totals)), Text(cost, style="dim")),
+            Group(table, _counts(moment.totals), Text(cost, style="dim")),
             title=f"街の時刻 Town time {town:%Y-%m-%d %H:%M:%S}",
             expand=False,
         )
@@ -155,10 +155,9 @@ def _mark(state: State) -> str:
     return {State.RUNNING: "●", State.CRASHED: "✕", State.STARTING: "◌"}.get(state, "○")
 
 
-def _counts(totals: Totals | None) -> str:
-    if totals is None:
-        return "…"
-    return (
-        f"受信 sightings {totals.stored:,}   居場所 places {totals.places:,}   "
-        f"できごと events {totals.events:,}   お知らせ notices {totals.notices_sent:,}"
-    )
+def _counts(totals: Totals | None) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    if totals is not None:
+        grid.add_row("受信 sightings", f"{totals.stored:,}", "居場所 places", f"{totals.places:,}")
+        grid.add_row("できごと events", f"{totals.events:,}", "お知らせ notices", f"{totals.notices_sent:,}")
+    return grid
