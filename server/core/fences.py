@@ -38,7 +38,7 @@ def side_of(fence: Fence, position: Position) -> bool | None:
     """
     away_m = distance_m(fence.lat_deg, fence.lon_deg, position.lat_deg, position.lon_deg)
     if away_m <= fence.radius_m:
-        return True if position.accuracy_m <= 2 * max(fence.radius_m, VAGUE_RADIUS_M) else None
+        return True if position.accuracy_m <= 1.5 * max(fence.radius_m, VAGUE_RADIUS_M) else None
     if away_m - position.accuracy_m > fence.radius_m + max(MARGIN_M, fence.radius_m / 5):
         return False
     return None

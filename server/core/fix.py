@@ -1,10 +1,10 @@
 """A place out of what several detectors heard in ten seconds, and a track out of places.
 
 Signal strength tells distance badly (a body in the way costs 8 to 15 dB), so a fix is a weighted middle of the
-detectors, not a trilateration, and its accuracy is honest about it. Radio figures: log-distance path loss after
-ITU-R P.1411, exponent 2.4 of a street, 0 dBm tag, 40 dB at one metre, 10 dB for case, antenna and body.
+detectors, not a trilateration, and its accuracy is honest about it.
 """
 
+import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ from server.core.suppress import Contribution
 
 KIND_WEIGHTS: Final = {"fixed": 1.0, "vehicle": 0.6, "phone": 0.3}
 """How far a detector is believed: a city's own box more than a volunteer's phone, which may lie about its place."""
-RSSI_AT_1M_DBM: Final = -50.0
-PATH_LOSS_EXPONENT: Final = 2.4
-STREET_M: Final = 15.0
-"""No one stands inside a detector: it hangs on a pole or a wall across the street."""
+RANGES: Final = ((-95, 140.0), (-90, 115.0), (-85, 70.0), (-80, 30.0), (-75, 20.0), (-70, 17.0), (-60, 15.0))
+"""dBm and metres: two of three tags heard this strongly are nearer. Measured in the simulated town, whose radio follows
+ITU-R P.1411 with shadowing and bodies; to be measured again in a real street. It is steeper than path loss, for near
+the limit of hearing only lucky packets arrive, and the many tags that are far away have more luck than the few near."""
 MAX_RANGE_M: Final = 200.0
 MIN_ACCURACY_M: Final = 10.0
 WALK_M_S: Final = 1.5
@@ -80,9 +80,13 @@ class Track:
 
 
 def range_m(rssi_dbm: float) -> float:
-    """Return how far two of three tags are, at most, that are heard this strongly: `STREET_M` to `MAX_RANGE_M`."""
-    along_m = 10 ** ((RSSI_AT_1M_DBM - rssi_dbm) / (10 * PATH_LOSS_EXPONENT))
-    return min(MAX_RANGE_M, math.hypot(STREET_M, along_m))
+    """Return how far two of three tags are, at most, that are heard this strongly: `RANGES`, straight in between."""
+    if rssi_dbm <= RANGES[0][0]:
+        return RANGES[0][1]
+    for (weak_dbm, far_m), (strong_dbm, near_m) in itertools.pairwise(RANGES):
+        if rssi_dbm <= strong_dbm:
+            return far_m + (near_m - far_m) * (rssi_dbm - weak_dbm) / (strong_dbm - weak_dbm)
+    return RANGES[-1][1]
 
 
 def consolidate(bucket: int, heard: Collection[Contribution], near: Position | None = None) -> Fix:

@@ -65,12 +65,14 @@ class Desk:
         conn: of the role ingest, which holds the worker's lock.
         roster: what is enrolled.
         engine: made of the same roster.
+        tolerance_ms: within which a detector's clock counts as right, town time.
         clocks: of detectors, by id.
     """
 
     conn: Connection
     roster: Roster
     engine: Engine
+    tolerance_ms: int = TOLERANCE_MS
     clocks: dict[str, DetectorClock] = field(default_factory=dict)
 
     async def work(self, work: Work) -> Done:
@@ -114,15 +116,18 @@ class Desk:
         ]
         await tagstate.save(self.conn, states)
 
+    def _clock_of(self, detector: str) -> DetectorClock:
+        return self.clocks.setdefault(detector, DetectorClock(tolerance_ms=self.tolerance_ms))
+
     def _heard(self, fresh: Sequence[Opened]) -> tuple[list[Heard], int]:
         parts, corrected = [], 0
         for number, opened in enumerate(fresh):
-            clock = self.clocks.get(opened.detector.id, _RIGHT)
+            clock = self._clock_of(opened.detector.id)
             newest_ms = int(opened.batch.last_heard_ms.max()) if len(opened.batch) else 0
             correction_ms = clock.correction_ms(
                 sealed_ms=opened.header.sealed_at_ms, newest_ms=newest_ms, received_ms=opened.received_ms
             )
-            error_ms = TOLERANCE_MS if correction_ms else 0
+            error_ms = self.tolerance_ms if correction_ms else 0
             corrected += correction_ms != 0
             parts.append(heard(opened, number=number, correction_ms=correction_ms, clock_error_ms=error_ms))
         return parts, corrected
@@ -135,15 +140,12 @@ class Desk:
             if beat.header is None or beat.heartbeat.state == "offline":
                 newest[name] = None
                 continue
-            clock = self.clocks.setdefault(name, DetectorClock())
+            clock = self._clock_of(name)
             if not beat.is_retained:
                 clock.beat(beat.header.sealed_at_ms, beat.received_ms)
             newest[name] = _health(beat, clock.offset_ms)
         gone = {name for name, state in newest.items() if state is None}
         return [state for state in newest.values() if state is not None], gone
-
-
-_RIGHT = DetectorClock()
 
 
 def _key(opened: Opened) -> Key:
@@ -218,6 +220,6 @@ def _letter(refused: Refused) -> DeadLetter:
     return DeadLetter(refused.detector, refused.reason, message.payload, message.received_ms)
 
 
-def detector_clocks(offsets_ms: Mapping[str, int]) -> dict[str, DetectorClock]:
+def detector_clocks(offsets_ms: Mapping[str, int], tolerance_ms: int) -> dict[str, DetectorClock]:
     """Return clocks with the offsets that were known before a stop."""
-    return {name: DetectorClock(offset_ms) for name, offset_ms in offsets_ms.items()}
+    return {name: DetectorClock(offset_ms, tolerance_ms) for name, offset_ms in offsets_ms.items()}

@@ -21,6 +21,7 @@ from server.core.flags import SUSPICIOUS
 from server.core.rows import Heard
 from server.core.suppress import BUCKET_MS
 from server.ingest import roster as rosters
+from server.ingest.clocks import TOLERANCE_MS
 from server.ingest.desk import Desk, Done, Work, detector_clocks
 from server.ingest.metrics import Metrics
 from server.ingest.open import Beat, Opened, Opener, Refused
@@ -144,7 +145,8 @@ class Ingest:
             roster, kept = await rosters.load(conn, self.config.city.id, self.kek)
             engine = Engine(roster.city, kept)
             await _warm(engine, roster, kept, conn)
-            clocks = detector_clocks(await health.clock_offsets_ms(conn))
+            tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
+            clocks = detector_clocks(await health.clock_offsets_ms(conn), tolerance_ms)
         except BaseException:
             await conn.close()
             raise
@@ -155,7 +157,7 @@ class Ingest:
         elapsed_ms = round((time.monotonic() - started_s) * 1000)
         counts = {"detectors": len(roster.detectors), "tags": len(roster.tag_ids), "elapsed_ms": elapsed_ms}
         log.info("ingest.ready", extra=counts)
-        return Desk(conn, roster, engine, clocks)
+        return Desk(conn, roster, engine, tolerance_ms, clocks)
 
     async def _sweep(self, conn: Connection, *, is_forced: bool = False) -> None:
         now_ms = self.clock.now_ms()
