@@ -99,4 +99,5 @@ class AirScan:
             async with asyncio.timeout(FINISH_S):
                 while True:
                     self._heard.clear()
-                    await asyncio.wait_for(self._heard.wait(), QUIET_S)
+                    async with asyncio.timeout(QUIET_S):
+                        await self._heard.wait()

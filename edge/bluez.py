@@ -113,7 +113,8 @@ class BluezScan:
                 self.counts["scan_starts"] += 1
                 while (left_s := self._alive_s + self.timings.silence_s - time.monotonic()) > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(bus.lost.wait(), left_s)
+                        async with asyncio.timeout(left_s):
+                            await bus.lost.wait()
                         raise ScanError(bus.reason)
             self.counts["scan_silences"] += 1
             before = self._signs

@@ -17,7 +17,7 @@ import aiomqtt
 from edge.config import BrokerConfig
 from edge.health import Health
 from edge.keep import Sealer
-from edge.retry import wait_s
+from edge.retry import stop_if_cancelled, wait_s
 from wire import seal, topics
 from wire.errors import MessageError, OutboxError, SealError
 from wire.messages import Heartbeat, Receipt
@@ -71,6 +71,7 @@ class Uplink:
                         "attempt": failures,
                     },
                 )
+            stop_if_cancelled()
             await asyncio.sleep(wait_s(failures))
 
     @contextmanager
@@ -121,6 +122,7 @@ class Uplink:
     async def _beat(self, client: aiomqtt.Client) -> None:
         while True:
             await self._publish_heartbeat(client, "online")
+            stop_if_cancelled()
             await asyncio.sleep(self.broker.heartbeat_s)
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
@@ -150,6 +152,7 @@ class Uplink:
             for item in self._next():
                 self.window.sent(item.sequence, time.monotonic())
                 await client.publish(topic, item.payload, qos=1)
+                stop_if_cancelled()
                 self.health.counts["batches_sent"] += 1
             self.put.clear()
             if self._next():

@@ -125,6 +125,18 @@ async def test_a_killed_broker_loses_nothing(
     first.stop()
 
 
+async def test_a_stop_in_the_moment_the_broker_dies_ends(
+    open_dir: Any, radio: Any, gateway: Any, running: Any, until: Any
+) -> None:
+    config = BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    for delay_s in (0.0, 0.01, 0.05, 0.3):
+        with Broker(open_dir / "dying", config) as dying:
+            async with asyncio.timeout(20), running(gateway("gw-1", config.mqtt_port, radio=radio.path)) as healths:
+                await until(lambda: bool(healths) and healths["gw-1"].is_connected)
+                dying.process.kill()
+                await asyncio.sleep(delay_s)
+
+
 async def test_receipts_go_to_their_own_topic_alone(
     broker: Any, city: Any, radio: Any, gateway: Any, serving: Any, running: Any, until: Any, eid: Any
 ) -> None:
