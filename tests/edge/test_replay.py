@@ -67,9 +67,11 @@ def test_a_recording_of_the_town_replays_to_its_truth_and_tshark_agrees(
 ) -> None:
     file, truth = recorded(ending, link_type)
     result = replay.run(file, TOWN)
-    assert sum(result.sightings.values()) == truth["packets"] > 100
-    assert result.sight.accepted == truth["packets"] + truth["telemetry"]
-    assert sum(result.sight.dropped.values()) == truth["strangers"]
+    # Somebody else's Eddystone-EID looks like one of ours; only the server can tell.
+    foreign = sum(count for key, count in result.sightings.items() if key.startswith("1:"))
+    assert sum(result.sightings.values()) - foreign == truth["packets"] > 100
+    assert result.sight.accepted - foreign == truth["packets"] + truth["telemetry"]
+    assert sum(result.sight.dropped.values()) + foreign == truth["strangers"]
     by_tag = truth["detectors"]["gw-001"]["tags"].values()
     assert sum(by_tag) == truth["packets"]
     if shutil.which("tshark") is None:
