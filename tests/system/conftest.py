@@ -53,6 +53,7 @@ class Village:
     broker_name: str
     speed: float
     ports: FamilyPorts = field(default_factory=lambda: FamilyPorts(free_port(), free_port()))
+    edge_log_from: int = 0
     settings: ServerConfig = field(init=False)
     supervisor: Supervisor = field(init=False)
 
@@ -101,7 +102,12 @@ class Village:
             port = int(self.settings.broker.url.rpartition(":")[2])
             command = (str(MOSQUITTO), "-c", str(self._mosquitto_file))
             parts.insert(1, Part("broker", command, ready=lambda: _listens(port)))
-        return tuple(parts)
+        return tuple(replace(part, ready=self._all_listen) if part.name == "edge" else part for part in parts)
+
+    def _all_listen(self) -> bool:
+        """Whether every gateway has heard its radio again since the last kill: only then does what it sends arrive."""
+        text = (self.options.log_dir / "edge.log").read_text()[self.edge_log_from :]
+        return text.count('"event": "scan.started"') >= len(GATEWAYS)
 
     def wait_ready(self, name: str, within_s: float = 90.0) -> bool:
         ends_s = time.monotonic() + within_s
@@ -118,6 +124,8 @@ class Village:
         """Kill -9 the program itself: PostgreSQL's postmaster and nats-server are children of their launchers."""
         assert self.wait_ready(name)
         process = psutil.Process(self.supervisor.pids()[name])
+        if name == "edge":
+            self.edge_log_from = len((self.options.log_dir / "edge.log").read_text())
         is_launched = name == "database" or (name == "broker" and self.broker_name == "nats")
         os.kill((process.children() or [process])[0].pid if is_launched else process.pid, signal.SIGKILL)
         while self.supervisor.pids().get(name) == process.pid:
@@ -165,6 +173,12 @@ class Village:
         """Packets in the store, by detector and tag."""
         with psycopg.connect(self.settings.dsn()) as connection:
             return {(str(d), str(t)): int(n) for d, t, n in connection.execute(_COUNTS)}
+
+    def wrong(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Where store and truth differ: packets that left the radio, packets in the store, by detector and tag."""
+        truth, stored = self.truth(), self.stored()
+        pairs = {key: (truth.get(key, 0), stored.get(key, 0)) for key in truth.keys() | stored.keys()}
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
     def said_twice(self) -> int:
         """Events and notices that exist twice."""
