@@ -20,7 +20,7 @@ import httpx
 
 from mobile_detector.config import BrokerConfig, DetectorConfig, UploadConfig
 from mobile_detector.errors import UploadError
-from mobile_detector.retry import wait_s
+from mobile_detector.retry import stop_if_cancelled, wait_s
 from mobile_detector.tokens import Name
 from wire import topics
 from wire.errors import OutboxError, WireError
@@ -103,6 +103,7 @@ class MqttUplink:
                 self.failures += 1
                 log.warning("broker.lost", extra={"reason": _first(group), "attempt": self.failures})
             self.window.on_disconnect()
+            stop_if_cancelled()
             await asyncio.sleep(wait_s(self.failures))
 
     def _client(self) -> aiomqtt.Client:
@@ -129,6 +130,7 @@ class MqttUplink:
                 while True:
                     await self._beat(client, "online")
                     self.failures = 0
+                    stop_if_cancelled()
                     await asyncio.sleep(self.broker.heartbeat_s)
             except asyncio.CancelledError:
                 await self._say_goodbye(client)
@@ -154,6 +156,7 @@ class MqttUplink:
             for item in self._next():
                 self.window.sent(item.sequence, time.monotonic())
                 await client.publish(topic, item.payload, qos=1)
+                stop_if_cancelled()
             self.put.clear()
             if self._next():
                 continue
