@@ -2,7 +2,7 @@
 
 BlueZ scanners fall silent without an error, lose their discovery session when bluetoothd restarts, and leave call-backs
 unchanged for still tags unless the filter has a condition on RSSI. What is done against each of these is said below;
-symptoms and sources: docs/ARCHITECTURE.md, "BLE".
+symptoms and remedies: docs/GATEWAY.md.
 """
 
 import asyncio
