@@ -19,20 +19,27 @@ HEADLESS ?=
 TESTS        ?=
 FUZZ_SECONDS ?= 60
 
+# make bench, make bench-core
+JSON  ?=
+SMALL ?=
+
 DEBIAN := chromium dbus tshark fonts-noto-cjk mosquitto
+BENCH_DEBIAN  := redis-server postgresql-postgis
+BENCH_OPTIONS := $(if $(filter-out 0 false no,$(JSON)),--json) $(if $(filter-out 0 false no,$(SMALL)),--small)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A proxy of the house is trusted where the system trusts it.
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test debian check bench fuzz lock clean
+.PHONY: help install demo test debian check bench bench-peers fuzz lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo
 	@echo "  make demo SPEED=60                   an hour a minute"
 	@echo "  make demo DURATION=40 HEADLESS=1     stops by itself; the last line is JSON"
+	@echo "  make bench-core JSON=1 SMALL=1       one benchmark, a short run; the last line is JSON"
 	@echo "  make demo PORT=9000 STATE=/tmp/town  another port, another place"
 
 install: $(STAMP) ## install everything into .venv
@@ -71,11 +78,16 @@ check: $(STAMP) ## ruff, mypy --strict, import-linter, svelte-check
 	@$(BIN)/lint-imports
 	@sh scripts/check-web
 
-bench: $(STAMP) ## every figure, each beside its peer
-	@for file in bench/bench_*.py; do [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(STAMP) bench-peers ## every figure, each beside its peer
+	@for file in bench/bench_*.py; do [ -e "$$file" ] || continue; name=$$(basename "$$file" .py); \
+	  echo "== $$name"; $(BIN)/python -m "bench.$$name" $(BENCH_OPTIONS) || exit 1; done
 
-bench-%: $(STAMP)
-	@$(BIN)/python bench/bench_$*.py
+bench-peers: $(STAMP) ## install what the benchmarks compare with, where that is possible
+	@$(BIN)/uv sync --quiet --frozen --all-extras --group bench --inexact --no-install-project
+	@sh scripts/debian-packages $(BENCH_DEBIAN)
+
+bench-%: $(STAMP) bench-peers
+	@$(BIN)/python -m bench.bench_$* $(BENCH_OPTIONS)
 
 fuzz: $(STAMP) ## the parsers, for FUZZ_SECONDS each
 	@$(BIN)/uv run --no-sync --with 'atheris>=3,<4' python tests/fuzz/fuzz_wire.py all -max_total_time=$(FUZZ_SECONDS)
