@@ -128,6 +128,9 @@ class MqttSource:
                     self._metrics.broker_up.set(1)
                     await self._drain(client)
             except (aiomqtt.MqttError, OSError):
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():  # aiomqtt may raise its own error over a cancellation
+                    raise asyncio.CancelledError from None
                 attempt += 1
                 delay_s = random.uniform(0.1, min(MAX_RETRY_S, 0.2 * 2 ** min(attempt, 10)))  # noqa: S311 - a pause
                 log.warning("broker.lost", extra={"attempt": attempt, "delay_s": round(delay_s, 2)})
