@@ -94,7 +94,9 @@ def of(state_dir: Path) -> Place:
 def remember(state_dir: Path, place: Place) -> None:
     """Write down where the data are, so that a later change of permissions does not make them vanish."""
     text = json.dumps({"data_dir": str(place.data_dir), "socket_dir": str(place.socket_dir)})
-    (state_dir / _REMEMBERED).write_text(text + "\n", "utf-8")
+    fresh = state_dir / f"{_REMEMBERED}.new"
+    fresh.write_text(text + "\n", "utf-8")
+    fresh.replace(state_dir / _REMEMBERED)  # in one step: other processes look for the socket at any moment
 
 
 def is_forgotten(state_dir: Path, place: Place) -> bool:
