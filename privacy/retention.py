@@ -16,6 +16,7 @@ class DataClass(StrEnum):
 
     SIGHTING = "sighting"
     FIX = "fix"
+    DOUBTFUL_FIX = "doubtful_fix"
     EVENT = "event"
     DEAD_LETTER = "dead_letter"
 
@@ -35,7 +36,8 @@ class Limit:
 
 SCHEDULE: dict[DataClass, Limit] = {
     DataClass.SIGHTING: Limit(72 * _HOUR_MS, "to place a tag again when late uploads arrive"),
-    DataClass.FIX: Limit(14 * _DAY_MS, "the family's track of the last days"),
+    DataClass.FIX: Limit(14 * _DAY_MS, "the family's track of the last days, sealed by ward and hour"),
+    DataClass.DOUBTFUL_FIX: Limit(72 * _HOUR_MS, "to tell a relayed tag from a fast one"),
     DataClass.EVENT: Limit(90 * _DAY_MS, "the family's record of arrivals and departures"),
     DataClass.DEAD_LETTER: Limit(7 * _DAY_MS, "to find out why a detector's batches were refused"),
 }

@@ -27,6 +27,11 @@ app = typer.Typer(
 registry_app = typer.Typer(no_args_is_help=True, help="Cities, detectors, tags, wards, guardians, places.")
 app.add_typer(registry_app, name="registry")
 
+ward_app = typer.Typer(
+    no_args_is_help=True, help="見守られる人。Wards: who they are, and the erasure of where they were."
+)
+app.add_typer(ward_app, name="ward")
+
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="TOML file; MIMAMORI_SECTION_KEY variables win over it.")
 ]
@@ -71,16 +76,13 @@ def init(config: ConfigFile = DEFAULT) -> None:
 @app.command()
 def migrate(config: ConfigFile = DEFAULT) -> None:
     """データベースを最新にする。Bring the database to this release's schema."""
-    from server.store.migrate import migrate as run  # noqa: PLC0415 - see the module's docstring
+    from server import schema  # noqa: PLC0415 - see the module's docstring
 
     settings = configuration.load(config)
     with _embedded_database(settings):
-        done = run(settings.dsn())
-        if settings.database.passfile:
-            from server.store.roles import set_passwords  # noqa: PLC0415 - as above
-
-            set_passwords(settings.dsn(), Path(settings.database.passfile))
-    typer.echo(f"schema is current ({done.flavour}); applied: {', '.join(done.applied) or 'nothing new'}")
+        main, keys = schema.bring_up(settings)
+    applied = [*main.applied, *(f"keystore {name}" for name in keys.applied)]
+    typer.echo(f"schema is current ({main.flavour}); applied: {', '.join(applied) or 'nothing new'}")
 
 
 @registry_app.command("import")
@@ -91,6 +93,33 @@ def registry_import(file: Path, config: ConfigFile = DEFAULT) -> None:
     settings = configuration.load(config)
     with _embedded_database(settings):
         typer.echo(str(importer.import_file(settings, file)))
+
+
+@ward_app.command("list")
+def ward_list(config: ConfigFile = DEFAULT) -> None:
+    """見守られる人の一覧。List wards: id, names, tag."""
+    from server.store.registry import list_wards  # noqa: PLC0415 - see the module's docstring
+
+    settings = configuration.load(config)
+    with _embedded_database(settings):
+        for ward in asyncio.run(list_wards(settings.dsn())):
+            typer.echo(f"{ward.id}\t{ward.name_ja}\t{ward.name_en}\t{ward.tag or '-'}")
+
+
+@ward_app.command("erase")
+def ward_erase(
+    ward: Annotated[str, typer.Argument(metavar="WARD-ID")],
+    config: ConfigFile = DEFAULT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002 - Typer's way
+) -> None:
+    """足あとを永久に消す。Erase for good where a ward was: destroy the key, take the tag away, print a certificate."""
+    from server.history.erase import erase  # noqa: PLC0415 - see the module's docstring
+
+    settings = configuration.load(config)
+    if not yes:
+        typer.confirm(f"{ward}: 元に戻せません。消しますか? This cannot be undone. Erase?", abort=True, err=True)
+    with _embedded_database(settings):
+        typer.echo(asyncio.run(erase(settings, ward)).as_json())
 
 
 @app.command()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.embedded import place
-from server.embedded.dsn import conninfo
+from server.embedded.dsn import conninfo, database_of
 from server.errors import ConfigError
 from wire.clock import Clock
 
@@ -63,6 +63,18 @@ class DatabaseConfig:
 
     url: str = ""
     passfile: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeystoreConfig:
+    """Where the keys of the wards' history are: apart from the history, so that a copy of one opens nothing.
+
+    Attributes:
+        url: libpq URL or conninfo of a database of its own, which must exist; "" takes one beside the main database,
+            with `_keys` after its name. Roles and password file are those of the main database.
+    """
+
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +167,7 @@ class ServerConfig:
     state_dir: Path = Path(".mimamori")
     city: CityConfig = field(default_factory=CityConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    keystore: KeystoreConfig = field(default_factory=KeystoreConfig)
     broker: BrokerConfig = field(default_factory=BrokerConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
@@ -163,7 +176,7 @@ class ServerConfig:
 
     @property
     def keys_dir(self) -> Path:
-        """Where `mimamori init` puts seal.pem, receipt.pem, vapid.pem, kek.bin and city.json."""
+        """Where `mimamori init` puts seal.pem, receipt.pem, vapid.pem, kek.bin, history.bin and city.json."""
         return self.state_dir / "keys"
 
     @property
@@ -185,6 +198,20 @@ class ServerConfig:
         user = "" if role == "mimamori" else role
         passfile = self.database.passfile
         return conninfo(self.database.url, user=user, passfile=passfile, application_name=f"mimamori-{role}")
+
+    def keystore_dsn(self, role: str = "mimamori") -> str:
+        """Return the libpq conninfo of the key store for `role`.
+
+        Raises:
+            ConfigError: see `dsn`.
+        """
+        main = self.dsn(role)
+        user = "" if role == "mimamori" else role
+        url = self.keystore.url or conninfo(main, dbname=f"{database_of(main)}_keys")
+        passfile = self.database.passfile
+        return conninfo(
+            url, user=user, passfile=passfile, application_name=f"mimamori-{role}-keys", connect_timeout="3"
+        )
 
     def mqtt_url(self) -> str:
         """Return `mqtt://host:port` of the broker.
@@ -267,6 +294,7 @@ def _sections() -> dict[str, type[Any]]:
     return {
         "city": CityConfig,
         "database": DatabaseConfig,
+        "keystore": KeystoreConfig,
         "broker": BrokerConfig,
         "http": HttpConfig,
         "ingest": IngestConfig,

@@ -14,6 +14,8 @@ SEAL: Final = "seal.pem"
 RECEIPT: Final = "receipt.pem"
 VAPID: Final = "vapid.pem"
 KEK: Final = "kek.bin"
+HISTORY: Final = "history.bin"
+"""Wraps the wards' data keys in the key store."""
 CITY: Final = "city.json"
 _KEK_BYTES: Final = 32
 
@@ -32,8 +34,9 @@ def make(config: ServerConfig) -> list[Path]:
     for name in (RECEIPT, VAPID):
         if not (folder / name).exists():
             save_private(folder / name, new_signing_key())
-    if not (folder / KEK).exists():
-        _save_secret(folder / KEK, secrets.token_bytes(_KEK_BYTES))
+    for name in (KEK, HISTORY):
+        if not (folder / name).exists():
+            _save_secret(folder / name, secrets.token_bytes(_KEK_BYTES))
     seal_key, receipt_key = load_seal_key(folder / SEAL), load_signing_key(folder / RECEIPT)
     CityBundle(config.city.id, seal_key.public_key(), receipt_key.public_key()).save(folder / CITY)
     return sorted(set(folder.iterdir()) - before)

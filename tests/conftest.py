@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.config import BrokerConfig, DatabaseConfig, ServerConfig
+from server.config import BrokerConfig, DatabaseConfig, KeystoreConfig, ServerConfig
 from server.embedded.broker import Broker, free_port
 from server.embedded.postgres import DURABLE_OFF, SMALL, Postgres
 
@@ -60,6 +60,16 @@ def template(postgres: Postgres) -> str:
 
 
 @pytest.fixture(scope="session")
+def keystore(postgres: Postgres) -> KeystoreConfig:
+    """One key store for the whole run. Every ward's key is its own, so databases do not meet in it."""
+    from server.store import ward_key  # noqa: PLC0415 - as above
+
+    url = postgres.dsn(dbname="test_keys")
+    ward_key.prepare(url, beside=postgres.dsn(dbname="postgres"))
+    return KeystoreConfig(url=url)
+
+
+@pytest.fixture(scope="session")
 def clone(postgres: Postgres, template: str) -> Callable[[], contextlib.AbstractContextManager[str]]:
     """Make a database out of the template; gives its URL, drops it at the end."""
     numbers = itertools.count(1)
@@ -78,10 +88,12 @@ def clone(postgres: Postgres, template: str) -> Callable[[], contextlib.Abstract
 
 
 @pytest.fixture
-def db(clone: Callable[[], contextlib.AbstractContextManager[str]], tmp_path: Path) -> Iterator[ServerConfig]:
+def db(
+    clone: Callable[[], contextlib.AbstractContextManager[str]], keystore: KeystoreConfig, tmp_path: Path
+) -> Iterator[ServerConfig]:
     """A ServerConfig with a database of its own, migrated and empty: `db.dsn("ingest")`."""
     with clone() as url:
-        yield ServerConfig(state_dir=tmp_path / "state", database=DatabaseConfig(url=url))
+        yield ServerConfig(state_dir=tmp_path / "state", database=DatabaseConfig(url=url), keystore=keystore)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from server.api.hub import Hub
 from server.api.metrics import Metrics
 from server.api.townmap import TownMap
 from server.config import ServerConfig
+from server.history.keyring import KeyRing
 from server.store import family
 from server.store.pool import Pool
 
@@ -35,6 +36,7 @@ class Parts:
     bridge: Bridge
     metrics: Metrics
     town_map: TownMap
+    keys: KeyRing
     push_public_key: str | None
 
 

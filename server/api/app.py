@@ -32,6 +32,9 @@ from server.api.townmap import TownMap
 from server.api.vapid import public_key
 from server.api.web import STATIC_DIR, WebApp
 from server.config import ServerConfig
+from server.history.errors import KeyStoreError
+from server.history.keyring import KeyRing
+from server.registry.kek import load as load_kek
 from server.store.pool import DOWN, Pool, make_pool
 from wire.keys import CityBundle
 
@@ -95,6 +98,7 @@ def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
         bridge=Bridge(config.mqtt_url(), config.city.id, receipt_key=bundle.receipt_key, metrics=metrics),
         metrics=metrics,
         town_map=town_map,
+        keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),
         push_public_key=public_key(config.keys_dir / "vapid.pem"),
     )
 
@@ -115,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         parts.hub.close_all("stopping")
         await _end(tasks)
+        await parts.keys.close()
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -162,7 +167,7 @@ def _handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(problems.ProblemError, problem)
     app.add_exception_handler(HTTPException, bare)
     app.add_exception_handler(RequestValidationError, invalid)
-    for kind in DOWN:
+    for kind in (*DOWN, KeyStoreError):
         app.add_exception_handler(kind, down)
 
 
@@ -217,6 +222,7 @@ async def serve(config: ServerConfig) -> None:
 
     Raises:
         KeyFileError: the city's keys are missing; run `mimamori init`.
+        KeysError: likewise.
         SystemExit: the port is taken.
     """
     async with make_pool(config.dsn("api")) as pool:

@@ -14,7 +14,7 @@ from server.api import problems
 from server.api.access import OF_A_WARD, GrantNow, PartsNow
 from server.api.schemas import Track
 from server.api.show import show_fix
-from server.store import family
+from server.history import track as history
 
 router = APIRouter(prefix="/api/v1/wards/{ward_id}", tags=["family"])
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -52,7 +52,6 @@ async def get_track(parts: PartsNow, grant: GrantNow, day: _Day = None) -> Track
     """The fixes of one day, oldest first, at most 8,640; late ones are marked."""
     zone = ZoneInfo(parts.config.city.tz)
     asked = day or dt.datetime.fromtimestamp(grant.at_ms / 1000, zone).date()
-    from_ms, to_ms = day_ms(asked, zone)
     async with parts.pool.connection() as conn:
-        rows = await family.track(conn, grant, from_ms=from_ms, to_ms=to_ms, limit=MAX_FIXES)
+        rows = await history.track(conn, parts.keys, grant, span_ms=day_ms(asked, zone), limit=MAX_FIXES)
     return Track(fixes=[show_fix(row) for row in rows])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from server import config as configuration
-from server import keys
+from server import keys, schema
 from server.config import HttpConfig, ServerConfig
 from server.demo import morning, town
 from server.demo.options import DemoOptions
@@ -16,7 +16,6 @@ from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
 from server.demo.screen import StepBar
 from server.embedded.broker import free_port, is_free
 from server.registry import importer
-from server.store.migrate import migrate
 from server.supervisor import Supervisor
 from wire.clock import Clock
 
@@ -133,7 +132,7 @@ def _wake(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts) -> S
 
 def _fill(options: DemoOptions, settings: ServerConfig) -> None:
     """Bring the schema up to date, and the registry in when the town is new."""
-    migrate(settings.dsn())
+    schema.bring_up(settings)
     stamp = options.state_dir / "registry.sha256"
     digest = town.digest(options.town_dir)
     if not stamp.exists() or stamp.read_text("utf-8") != digest:

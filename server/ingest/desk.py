@@ -13,7 +13,8 @@ from server.core.rows import Heard
 from server.ingest.clocks import TOLERANCE_MS, DetectorClock
 from server.ingest.open import Beat, Opened, Refused, heard
 from server.ingest.roster import Roster
-from server.store import batch, dead_letter, event, fix, health, live, presence, retention, sighting, tagstate
+from server.store import batch, dead_letter, erasure, event, fix, health, live, presence, retention, sighting, tagstate
+from server.store import roster as store_roster
 from server.store.batch import BatchRow, Key
 from server.store.connection import Connection
 from server.store.dead_letter import DeadLetter
@@ -80,6 +81,7 @@ class Desk:
 
         Raises:
             DatabaseError: nothing of it was kept; this desk's engine is ahead of the database.
+            StaleRosterError: likewise; the registry has changed meanwhile.
         """
         healths, gone = self._healths(work.beats)
         keys = {_key(opened): opened for opened in work.opened}
@@ -92,6 +94,8 @@ class Desk:
         outcome = await asyncio.to_thread(self.engine.step, kept, work.received_ms)
         rows = _cursor_rows(fresh, every, kept, outcome)
         async with self.conn.transaction():
+            await erasure.share(self.conn)
+            await store_roster.check(self.conn, self.roster.version)  # a ward erased just now is written of no more
             await batch.add(self.conn, rows)
             await sighting.copy(self.conn, _sightings(kept, outcome, self.roster))
             await self._save(outcome)

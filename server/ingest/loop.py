@@ -20,6 +20,8 @@ from server.core.engine import OPEN_BUCKETS, Engine, Kept
 from server.core.flags import SUSPICIOUS
 from server.core.rows import Heard
 from server.core.suppress import BUCKET_MS
+from server.history.keyring import KeyRing
+from server.history.sealing import Sealer
 from server.ingest import roster as rosters
 from server.ingest.clocks import TOLERANCE_MS
 from server.ingest.desk import Desk, Done, Work, detector_clocks
@@ -62,6 +64,7 @@ class Ingest:
     signer: Signer
     metrics: Metrics
     _opener: Opener
+    _sealer: Sealer
     _desk: Desk | None = None
     _swept_ms: int | None = None
     _refusals: dict[str, int] = field(default_factory=dict)
@@ -125,6 +128,7 @@ class Ingest:
         elif await store_roster.version(self._desk.conn) != self._desk.roster.version:
             self._desk = await self._set_up(self._desk.conn)
         await self._sweep(self._desk.conn)
+        await self._seal(self._desk.conn)
         return self._desk
 
     async def _connect(self) -> Connection:
@@ -165,8 +169,17 @@ class Ingest:
             return
         swept = await retention.sweep(conn, now_ms)
         self._swept_ms = now_ms
+        await self._sealer.plan(conn, now_ms)
         self.metrics.partitions_dropped.inc(swept.partitions_dropped)
         log.info("retention.swept", extra={"partitions": swept.partitions_dropped, "rows": swept.rows_deleted})
+
+    async def _seal(self, conn: Connection) -> None:
+        """Move a few of the hours that are over into the sealed history; the rest waits for the next time."""
+        before = self._sealer.counts.hours
+        await self._sealer.work(conn)
+        if hours := self._sealer.counts.hours - before:
+            self.metrics.sealed_hours.inc(hours)
+            log.info("history.sealed", extra={"count": hours})
 
     def _open(self, messages: Iterable[Received]) -> Work:
         opened: list[Opened] = []
@@ -225,6 +238,7 @@ class Ingest:
     async def close(self) -> None:
         """Let go of the connection and of all state that came with it."""
         desk, self._desk = self._desk, None
+        await self._sealer.ring.close()
         if desk is not None:
             with contextlib.suppress(DatabaseError, OSError):
                 await desk.conn.close()
@@ -277,7 +291,8 @@ def make(config: ServerConfig, metrics: Metrics) -> Ingest:
     kek = load_kek(config.keys_dir / "kek.bin")
     signer = Signer(config.city.id, load_signing_key(config.keys_dir / "receipt.pem"))
     opener = Opener(config.city.id, {}, load_seal_key(config.keys_dir / "seal.pem"))
-    return Ingest(config, kek, signer, metrics, opener)
+    sealer = Sealer(KeyRing(config.keystore_dsn("ingest"), load_kek(config.keys_dir / "history.bin")))
+    return Ingest(config, kek, signer, metrics, opener, sealer)
 
 
 async def run(config: ServerConfig) -> None:

@@ -40,6 +40,7 @@ class Metrics:
         self.dropped = self._counter("dropped_messages", "Messages let go because too many waited.")
         self.retries = self._counter("database_retries", "Transactions that had to be tried again.")
         self.partitions_dropped = self._counter("partitions_dropped", "Days of sightings that retention removed.")
+        self.sealed_hours = self._counter("sealed_hours", "Hours of wards moved into the sealed history.")
         self.broker_up = self._gauge("broker_up", "1 while connected to the broker.")
         self.database_up = self._gauge("database_up", "1 while the database takes transactions.")
         self.waiting_octets = self._gauge("waiting_octets", "Payload waiting in memory.")

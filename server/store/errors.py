@@ -5,5 +5,9 @@ class StoreError(Exception):
     """The store cannot do what was asked."""
 
 
+class StaleRosterError(StoreError):
+    """The registry has changed since it was read. May be tried again, with the new one."""
+
+
 class MigrationError(StoreError):
     """The migrations on disk and those in the database do not fit together. Trying again does not help."""

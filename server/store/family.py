@@ -149,24 +149,6 @@ async def last_place(conn: Connection, granted: Grant) -> PlaceRow | None:
         return await cursor.fetchone()
 
 
-async def track(conn: Connection, granted: Grant, *, from_ms: int, to_ms: int, limit: int) -> list[FixRow]:
-    """Return the newest `limit` fixes heard in [from_ms, to_ms), oldest first."""
-    query = f"""
-    SELECT lat_deg, lon_deg, accuracy_m, heard_at_ms, received_at_ms, late FROM (
-        SELECT lat_deg, lon_deg, accuracy_m::float8, at, late,
-               (extract(epoch FROM at) * 1000)::bigint AS heard_at_ms,
-               (extract(epoch FROM received_at) * 1000)::bigint AS received_at_ms
-        FROM fix
-        WHERE ward_id = %(ward_id)s AND at >= to_timestamp(%(from_ms)s / 1000.0)
-          AND at < to_timestamp(%(to_ms)s / 1000.0) AND {_GRANTED}
-        ORDER BY at DESC LIMIT %(limit)s
-    ) AS newest ORDER BY at
-    """  # noqa: S608 - constants of this module
-    async with conn.cursor(row_factory=class_row(FixRow)) as cursor:
-        await cursor.execute(query, _asked(granted, from_ms=from_ms, to_ms=to_ms, limit=limit))
-        return await cursor.fetchall()
-
-
 async def events(conn: Connection, granted: Grant, *, before: int | None, limit: int) -> list[EventRow]:
     """Return at most `limit` events with an id below `before`, newest first."""
     query = f"""

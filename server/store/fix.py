@@ -9,15 +9,17 @@ from server.core.geo import Position
 from server.core.suppress import BUCKET_MS, bucket_of
 from server.store.connection import Connection, at, ms_of
 
-# What is whole replaces; a part that came late replaces only what fewer detectors said.
+# What is whole replaces; a part that came late replaces only what fewer detectors said. Sealed hours are merged by the
+# same rule (server/history/fixes.py), for which `whole` is kept.
 _FIX: Final = """
     INSERT INTO fix AS old
-        (ward_id, bucket_at, at, lat_deg, lon_deg, accuracy_m, detectors, received_at, late)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+        (ward_id, bucket_at, at, lat_deg, lon_deg, accuracy_m, detectors, received_at, late, whole)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (ward_id, bucket_at) DO UPDATE SET
         at = excluded.at, lat_deg = excluded.lat_deg, lon_deg = excluded.lon_deg, accuracy_m = excluded.accuracy_m,
-        detectors = excluded.detectors, received_at = excluded.received_at, late = excluded.late
-    WHERE %s OR excluded.detectors > old.detectors
+        detectors = excluded.detectors, received_at = excluded.received_at, late = excluded.late,
+        whole = old.whole OR excluded.whole
+    WHERE excluded.whole OR excluded.detectors > old.detectors
 """
 _DOUBTFUL: Final = """
     INSERT INTO doubtful_fix

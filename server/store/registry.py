@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
-from server.store.connection import Connection
+from server.store.connection import Connection, connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,16 @@ async def save_wards(conn: Connection, wards: Sequence[NewWard]) -> None:
                    tag_id = excluded.tag_id""",
             [astuple(ward) for ward in wards],
         )
+
+
+async def list_wards(dsn: str) -> list[NewWard]:
+    """Return all wards as they are kept, by id."""
+    conn = await connect(dsn)
+    try:
+        rows = await conn.execute("SELECT id, city_id, name_ja, name_en, tag_id FROM ward ORDER BY id")
+        return [NewWard(*row) for row in await rows.fetchall()]
+    finally:
+        await conn.close()
 
 
 async def code_hashes(conn: Connection, ids: Sequence[str]) -> dict[str, str]:

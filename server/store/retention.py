@@ -32,12 +32,12 @@ async def sweep(conn: Connection, now_ms: int) -> Swept:
     made = await sighting.prepare(conn, first, today + AHEAD)
     dropped = await sighting.expire(conn, first)
     await sighting.seal(conn, today)
-    fix_at, event_at, letter_at = (
-        at(expires_before_ms(kind, now_ms)) for kind in (DataClass.FIX, DataClass.EVENT, DataClass.DEAD_LETTER)
-    )
+    kinds = (DataClass.FIX, DataClass.DOUBTFUL_FIX, DataClass.EVENT, DataClass.DEAD_LETTER)
+    fix_at, doubtful_at, event_at, letter_at = (at(expires_before_ms(kind, now_ms)) for kind in kinds)
     deleted = [
         await conn.execute("DELETE FROM fix WHERE at < %s", (fix_at,)),
-        await conn.execute("DELETE FROM doubtful_fix WHERE at < %s", (fix_at,)),
+        await conn.execute("DELETE FROM ward_hour WHERE hour_at < %s", (fix_at,)),
+        await conn.execute("DELETE FROM doubtful_fix WHERE at < %s", (doubtful_at,)),
         await conn.execute("DELETE FROM event WHERE at < %s", (event_at,)),
         await conn.execute("DELETE FROM dead_letter WHERE received_at < %s", (letter_at,)),
     ]

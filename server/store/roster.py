@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from server.store.connection import Connection, ms_of
+from server.store.errors import StaleRosterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,16 @@ async def version(conn: Connection) -> int:
     """Return a number that grows with every change of the registry."""
     row = await (await conn.execute("SELECT version FROM registry_version")).fetchone()
     return int(row[0]) if row else 0
+
+
+async def check(conn: Connection, known: int) -> None:
+    """Make sure that the registry is still the one of version `known`.
+
+    Raises:
+        StaleRosterError: it has changed.
+    """
+    if await version(conn) != known:
+        raise StaleRosterError
 
 
 async def detectors(conn: Connection, city: str) -> list[DetectorRow]:

@@ -11,7 +11,14 @@ from wire.keys import CityBundle, kid, load_seal_key
 def test_keys_are_made_once_and_never_replaced(tmp_path: Path) -> None:
     config = ServerConfig(state_dir=tmp_path, city=CityConfig(id="machi"))
     made = keys.make(config)
-    assert {file.name for file in made} == {"seal.pem", "receipt.pem", "vapid.pem", "kek.bin", "city.json"}
+    assert {file.name for file in made} == {
+        "seal.pem",
+        "receipt.pem",
+        "vapid.pem",
+        "kek.bin",
+        "history.bin",
+        "city.json",
+    }
     before = {file.name: file.read_bytes() for file in made}
     assert keys.make(config) == []
     assert {file.name: file.read_bytes() for file in made} == before

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from server import config as configuration
-from server import keys
+from server import keys, schema
 from server.config import BrokerConfig, HttpConfig, ServerConfig
 from server.demo import tally, town
 from server.demo.options import DemoOptions
@@ -28,7 +28,6 @@ from server.demo.parts import FamilyPorts, server_parts, town_parts
 from server.embedded.broker import free_port
 from server.embedded.postgres import Postgres
 from server.registry import importer
-from server.store.migrate import migrate
 from server.supervisor import Part, Supervisor
 from wire.clock import Clock
 
@@ -88,7 +87,7 @@ class Village:
         self._keep_few()
         self.options.air_dir.mkdir(mode=0o700, exist_ok=True)
         with Postgres(self.settings.state_dir):
-            migrate(self.settings.dsn())
+            schema.bring_up(self.settings)
             importer.import_file(self.settings, self.options.town_dir / "town.json")
         configuration.save(self.settings, self.options.config_file)
         for part in self.parts():

@@ -1,0 +1,91 @@
+"""Erasure of a ward: the key first, then everything that is still plain, then a certificate of what was done."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from server.config import ServerConfig
+from server.history.errors import UnknownWardError
+from server.store import erasure, ward_key
+from server.store.connection import connect
+
+_REMAINS = (
+    "the ward's name, guardians and places in the registry, without a tag",
+    "copies of the main database: sealed hours in them open no more, events and rows not yet sealed do",
+    "copies of the key store, with which such sealed hours open: 30 days at most",
+    "what push services, mail servers and the family's devices have",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What an erasure did.
+
+    Attributes:
+        what: kind and version of this document.
+        city: whose server.
+        ward: whose data.
+        erased_at: wall time, ISO 8601, UTC.
+        town_time: the town's clock then, likewise.
+        keys: ids of the data keys that were deleted, hex. Every sealed hour names its key.
+        deleted: rows by table of the main database.
+        rewritten: whether the files of both databases and their logs were rewritten without the deleted rows.
+        remains: what an erasure cannot reach.
+    """
+
+    what: str
+    city: str
+    ward: str
+    erased_at: str
+    town_time: str
+    keys: tuple[str, ...]
+    deleted: dict[str, int]
+    rewritten: bool
+    remains: tuple[str, ...] = _REMAINS
+
+    def as_json(self) -> str:
+        """Return the certificate as JSON, with the SHA-256 of its other fields in canonical form."""
+        body = asdict(self)
+        return json.dumps({**body, "sha256": digest(body)}, ensure_ascii=False, indent=2)
+
+
+def digest(body: dict[str, object]) -> str:
+    """Return the SHA-256, hex, of a certificate's fields but `sha256`: JSON in UTF-8, keys sorted, no spaces."""
+    rest = {name: value for name, value in body.items() if name != "sha256"}
+    canonical = json.dumps(rest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def erase(config: ServerConfig, ward: str) -> Certificate:
+    """Erase the history of a ward for good. Killed half way, it can be run again: only a whole one has a certificate.
+
+    Raises:
+        UnknownWardError: no such ward.
+        DatabaseError: one of the databases is away or does not let its owner.
+    """
+    main, keys = await connect(config.dsn()), None
+    try:
+        keys = await connect(config.keystore_dsn())
+        async with main.transaction():
+            if not await erasure.begin(main, ward):
+                raise UnknownWardError
+            # While this transaction holds ingest off: nothing can be sealed under the key that goes.
+            deleted_keys = await ward_key.delete(keys, ward)
+            deleted = await erasure.delete(main, ward)
+        is_rewritten = [await erasure.scrub(main), await erasure.scrub(keys, ("ward_key",))]
+    finally:
+        for conn in (main, keys):
+            if conn is not None:
+                await conn.close()
+    town_time = datetime.fromtimestamp(config.clock.now_ms() / 1000, UTC)
+    return Certificate(
+        "mimamori/erasure/1",
+        config.city.id,
+        ward,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        town_time.isoformat(timespec="seconds"),
+        tuple(key.hex() for key in deleted_keys),
+        deleted,
+        all(is_rewritten),
+    )
