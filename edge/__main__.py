@@ -90,7 +90,7 @@ def _formats(config_file: Path | None, formats: list[str] | None) -> tuple[Forma
 
 
 def _print(file: Path, result: replay.Replay) -> None:
-    console = Console()
+    console = Console(emoji=False, markup=False)  # an address may hold ":ab:", a file name brackets
     totals = Table(title=f"再生 Replay: {file.name}", show_header=False)
     totals.add_row("パケット packets", str(result.packets))
     totals.add_row("アドバタイズ advertisements", str(result.advertisements))

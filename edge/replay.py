@@ -10,12 +10,14 @@ from edge import capture, linklayer
 from edge.errors import CaptureError
 from edge.sight import Sight
 from wire.formats import Formats
+from wire.frames import KIND_EID, KIND_IBEACON, KIND_PLAIN_EID, KIND_UID
 from wire.hci import HciError, Report, reports
 from wire.merge import Merge, Merged
 
 ADVERTISEMENTS = frozenset(
     {"ADV_IND", "ADV_DIRECT_IND", "ADV_NONCONN_IND", "ADV_SCAN_IND", "ADV_EXT_IND"},
 )
+KIND_NAMES = {KIND_EID: "eid", KIND_PLAIN_EID: "plain-eid", KIND_UID: "uid", KIND_IBEACON: "ibeacon"}
 
 
 @dataclass(slots=True)
@@ -26,7 +28,7 @@ class Replay:
         packets: packets of the capture, of any kind.
         pdus: by the name of the link-layer PDU; HCI packets that are no advertising report as "HCI".
         addresses: advertisements by the advertiser's address.
-        sightings: accepted advertisements by id, "kind:hexadecimal".
+        sightings: accepted advertisements by id, "eid:hexadecimal", with the kinds of `KIND_NAMES`.
         rows: windowed rows that would have gone to the city.
         problem: why reading stopped before the end, "" if it did not.
     """
@@ -118,6 +120,6 @@ def _count_rows(replay: Replay) -> None:
     """Take the closed rows as the keeper does, and count them instead of keeping them."""
     ready: list[Merged] = replay.sight.merge.ready
     for row in ready:
-        replay.sightings[f"{row.kind}:{row.id.hex()}"] += row.count
+        replay.sightings[f"{KIND_NAMES[row.kind]}:{row.id.hex()}"] += row.count
     replay.rows += len(ready)
     replay.sight.merge.settle(len(ready))
