@@ -9,10 +9,13 @@ from wire.errors import WireError
 
 
 def main() -> None:
-    """Run the command line; what is wrong with the surroundings is one line on stderr and exit code 2, no traceback."""
+    """Run the command line; what is wrong with the surroundings is one line on stderr and exit code 2, no traceback.
+
+    An OSError is the surroundings too: no space, no permission, a file where a directory should be.
+    """
     try:
         app()
-    except (ServerError, StoreError, WireError) as error:
+    except (ServerError, StoreError, WireError, OSError) as error:
         print(f"mimamori: {error}", file=sys.stderr)  # noqa: T201 - the command's own last word
         sys.exit(2)
 

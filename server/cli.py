@@ -64,11 +64,12 @@ def init(config: ConfigFile = DEFAULT) -> None:
     from server import keys  # noqa: PLC0415 - see the module's docstring
     from server.embedded.broker import free_port  # noqa: PLC0415 - as above
 
-    kept = configuration.load(config) if config.exists() else _beside(config)
-    settings = configuration.with_ports(kept, free_port)
-    if not config.exists() or settings != kept:
-        configuration.save(settings, config)
-    for file in keys.make(settings):
+    # Variables hold for this run and are not written down: they may be secrets.
+    kept = configuration.load(config, {}) if config.exists() else _beside(config)
+    written = configuration.with_ports(kept, free_port)
+    if not config.exists() or written != kept:
+        configuration.save(written, config)
+    for file in keys.make(configuration.load(config)):
         typer.echo(f"made {file}")
     typer.echo(f"ready for `mimamori migrate --config {config}`")
 
@@ -126,6 +127,7 @@ def ward_erase(
 def serve(program: Program, config: ConfigFile = DEFAULT) -> None:
     """サーバを動かす。Run one program until SIGTERM or Ctrl-C; `all` runs every one as a process of its own."""
     settings = configuration.load(config)
+    _check_is_ours(program, settings)
     logs.configure()
     match program:
         case Program.DATABASE:
@@ -178,6 +180,19 @@ def demo(  # noqa: PLR0913, PLR0917 - each is one option of the command line
     raise typer.Exit(run(options))
 
 
+def _check_is_ours(program: Program, settings: ServerConfig) -> None:
+    """Refuse to serve an embedded server that nobody would use, or that has no port.
+
+    Raises:
+        ConfigError: which setting says so.
+    """
+    url = {Program.DATABASE: settings.database.url, Program.BROKER: settings.broker.url}.get(program)
+    if url:
+        raise ConfigError(f"{program}.url names another one: there is no embedded {program} to serve")
+    if program is Program.BROKER and not (settings.broker.mqtt_port and settings.broker.nats_port):
+        raise ConfigError("broker.mqtt_port or broker.nats_port is 0: run `mimamori init`, it chooses them")
+
+
 def _beside(config: Path) -> ServerConfig:
     return configuration.parse({"state_dir": str(config.absolute().parent)})
 
@@ -186,7 +201,7 @@ def _beside(config: Path) -> ServerConfig:
 def _embedded_database(settings: ServerConfig) -> Any:  # noqa: ANN401 - a context manager's own type
     """Run the embedded PostgreSQL for the length of a command, unless it runs already or another one is configured."""
     from server.embedded.postgres import AlreadyRunningError, Postgres  # noqa: PLC0415 - see the module's docstring
-    from server.store.connection import DatabaseError  # noqa: PLC0415 - as above
+    from server.store.connection import DatabaseError, said_by  # noqa: PLC0415 - as above
 
     with contextlib.ExitStack() as stack:
         if not settings.database.url:
@@ -195,7 +210,7 @@ def _embedded_database(settings: ServerConfig) -> Any:  # noqa: ANN401 - a conte
         try:
             yield
         except DatabaseError as error:
-            raise ServerError(f"the database refuses: {error}") from error
+            raise ServerError(f"the database refuses: {said_by(error)}") from error
 
 
 def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, None]]:

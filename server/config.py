@@ -96,9 +96,9 @@ class BrokerConfig:
     def __post_init__(self) -> None:
         _check_port("broker.mqtt_port", self.mqtt_port)
         _check_port("broker.nats_port", self.nats_port)
-        parts = urlsplit(self.url)
-        if self.url and (parts.scheme != "mqtt" or not parts.hostname):
-            raise ConfigError(f"broker.url: mqtt://host:port, not {self.url!r}")
+        if self.url and not _is_broker_url(self.url):
+            # Not repeated: it may hold a password, which no program here would send.
+            raise ConfigError("broker.url: mqtt://host:port wanted, without user, password or path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +262,11 @@ def with_ports(settings: ServerConfig, free_port: Callable[[], int]) -> ServerCo
 
 
 def save(settings: ServerConfig, file: Path) -> None:
-    """Write `settings` to `file` in one step."""
+    """Write `settings` to `file` in one step, mode 0600: URLs of databases and mail services hold passwords."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
     fresh.write_text(settings.to_toml(), "utf-8")
     fresh.replace(file)
 
@@ -338,7 +340,11 @@ def _overlay(table: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, 
         if rest == "STATE_DIR":
             merged["state_dir"] = text
         else:
-            merged.setdefault(section, {})[key] = _converted(variable, section, key, text=text)
+            value = _converted(variable, section, key, text=text)
+            values = merged.setdefault(section, {})
+            if not isinstance(values, dict):
+                raise ConfigError(f"[{section}]: a table, not a value")
+            values[key] = value
     return merged
 
 
@@ -351,6 +357,15 @@ def _converted(variable: str, section: str, key: str, *, text: str) -> str | flo
         return wanted(text)  # type: ignore[no-any-return]  # one of str, int and float
     except ValueError as error:
         raise ConfigError(f"{variable}: {wanted.__name__} wanted, not {text!r}") from error
+
+
+def _is_broker_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number or too large
+        return False
+    return is_whole and parts.scheme == "mqtt" and "@" not in parts.netloc and parts.path in {"", "/"}
 
 
 def _check_port(name: str, port: int) -> None:

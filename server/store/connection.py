@@ -38,6 +38,11 @@ def ms_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MS
 
 
+def said_by(error: DatabaseError) -> str:
+    """Return what the database said, without the details that quote a row's values."""
+    return error.diag.message_primary or str(error).strip()
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Return whether the database is away or busy, so that the same transaction may be tried again."""
     return isinstance(error, OSError | psycopg.OperationalError | psycopg.InterfaceError)

@@ -27,6 +27,38 @@ def test_init_makes_keys_and_ports_once(tmp_path: Path) -> None:
     assert config.load(file, {}) == before
 
 
+def test_init_heeds_variables_and_writes_none_of_them_down(tmp_path: Path) -> None:
+    file = tmp_path / "mimamori.toml"
+    variables = {"MIMAMORI_CITY_ID": "kakogawa", "MIMAMORI_NOTIFY_MAIL_URL": "mailtos://user:secret@x?to={to}"}
+    assert runner.invoke(app, ["init", "--config", str(file)], env=variables).exit_code == 0
+    assert json.loads((tmp_path / "keys" / "city.json").read_text())["city"] == "kakogawa"
+    assert "secret" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "named"),
+    [
+        (["serve", "broker"], {"MIMAMORI_BROKER_MQTT_PORT": "0"}, "broker.mqtt_port"),
+        (["serve", "broker"], {"MIMAMORI_BROKER_URL": "mqtt://elsewhere"}, "broker.url"),
+        (["serve", "database"], {"MIMAMORI_DATABASE_URL": "host=elsewhere"}, "database.url"),
+    ],
+)
+def test_an_embedded_server_that_cannot_be_of_use_is_refused(
+    tmp_path: Path, words: list[str], variables: dict[str, str], named: str
+) -> None:
+    file = tmp_path / "mimamori.toml"
+    runner.invoke(app, ["init", "--config", str(file)])
+    done = runner.invoke(app, [*words, "--config", str(file)], env=variables)
+    assert named in str(done.exception)
+
+
+def test_a_state_directory_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "server", "demo", "--state", str(tmp_path / "file" / "state")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
 @pytest.mark.db
 def test_a_registry_goes_into_a_fresh_database(open_dir: Path, tmp_path: Path) -> None:
     file = open_dir / "cli" / "mimamori.toml"

@@ -18,6 +18,7 @@ def test_what_is_saved_loads_as_the_same(tmp_path: Path) -> None:
     )
     config.save(settings, tmp_path / "mimamori.toml")
     assert config.load(tmp_path / "mimamori.toml", {}) == settings
+    assert (tmp_path / "mimamori.toml").stat().st_mode & 0o777 == 0o600
 
 
 def test_variables_win_over_the_file(tmp_path: Path) -> None:
@@ -41,6 +42,8 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ('[city]\nid = "a/b"', "city.id"),
         ('[city]\ntz = "Mars/Olympus"', "city.tz"),
         ('[broker]\nurl = "http://x"', "broker.url"),
+        ('[broker]\nurl = "mqtt://x:99999"', "broker.url"),
+        ('[broker]\nurl = "mqtt://user:secret@x"', "broker.url"),
         ('[http]\npublic_url = "ftp://x"', "http.public_url"),
         ("[clock]\nspeed = 0", "[clock]"),
         ("[clock]\nspede = 1", "[clock]"),
@@ -65,6 +68,18 @@ def test_an_unknown_variable_is_refused_by_name(variable: str) -> None:
 def test_variables_of_other_programs_are_not_ours_to_refuse() -> None:
     settings = config.load(None, {"MIMAMORI_EDGE_BROKER_URL": "x", "MIMAMORI_SKIP_WEB": "1", "PATH": "/"})
     assert settings == config.load(None, {})
+
+
+def test_a_password_in_the_url_of_a_broker_is_not_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        BrokerConfig(url="mqtt://user:secret@x")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_variable_of_a_section_that_is_no_table_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "mimamori.toml").write_text("broker = 3")
+    with pytest.raises(ConfigError, match="broker"):
+        config.load(tmp_path / "mimamori.toml", {"MIMAMORI_BROKER_URL": "mqtt://x"})
 
 
 def test_a_variable_of_the_wrong_type_is_refused() -> None:
