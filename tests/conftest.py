@@ -61,7 +61,7 @@ def template(postgres: Postgres) -> str:
 
 @pytest.fixture(scope="session")
 def keystore(postgres: Postgres) -> KeystoreConfig:
-    """One key store for the whole run. Every ward's key is its own, so databases do not meet in it."""
+    """One key store for the whole run, emptied for every database."""
     from server.store import ward_key  # noqa: PLC0415 - as above
 
     url = postgres.dsn(dbname="test_keys")
@@ -93,6 +93,8 @@ def db(
 ) -> Iterator[ServerConfig]:
     """A ServerConfig with a database of its own, migrated and empty: `db.dsn("ingest")`."""
     with clone() as url:
+        with psycopg.connect(keystore.url, autocommit=True) as keys:
+            keys.execute("TRUNCATE ward_key")
         yield ServerConfig(state_dir=tmp_path / "state", database=DatabaseConfig(url=url), keystore=keystore)
 
 

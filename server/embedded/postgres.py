@@ -37,6 +37,7 @@ SMALL: Final[Mapping[str, str]] = MappingProxyType(
         "autovacuum_naptime": "30s",
         "jit": "off",
         "io_method": "sync",
+        "wal_recycle": "off",  # a file that is used again holds old rows until they are written over
     }
 )
 """Settings for one machine that does much else: no replica, little memory, few connections."""

@@ -125,6 +125,8 @@ def unpack(data: bytes, hour_ms: int) -> Fixes:
     except (cbor.CborError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise SealedHourError("an hour that is not of our shape") from error
     n = len(columns["bucket_ms"])
+    if any(len(column) != n for column in columns.values()):
+        raise SealedHourError("columns of different lengths")
     return Fixes(
         columns["bucket_ms"].astype(np.int64) + hour_ms,
         columns["at_ms"].astype(np.int64) + hour_ms,
