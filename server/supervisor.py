@@ -213,9 +213,11 @@ def _identity(pid: int) -> dict[str, float] | None:
 
 
 def _recorded(record: Path) -> Iterable[psutil.Process]:
-    if not record.is_file():
+    try:
+        entries = json.loads(record.read_text("utf-8"))
+    except (OSError, ValueError):  # none, or cut short by a power failure, which left no process either
         return
-    for entry in json.loads(record.read_text("utf-8")):
+    for entry in entries:
         try:
             process = psutil.Process(int(entry["pid"]))
             if process.create_time() == entry["created_s"]:

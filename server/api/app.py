@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Collection, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,8 @@ from server.api.metrics import AccessLog, Metrics
 from server.api.townmap import TownMap
 from server.api.vapid import public_key
 from server.api.web import STATIC_DIR, WebApp
-from server.config import ServerConfig
+from server.config import HttpConfig, ServerConfig
+from server.errors import ServerError
 from server.history.errors import KeyStoreError
 from server.history.keyring import KeyRing
 from server.registry.kek import load as load_kek
@@ -223,16 +225,26 @@ async def serve(config: ServerConfig) -> None:
     Raises:
         KeyFileError: the city's keys are missing; run `mimamori init`.
         KeysError: likewise.
-        SystemExit: the port is taken.
+        ServerError: the port is taken, or the address is none of this machine.
     """
+    door = _listen(config.http)
     async with make_pool(config.dsn("api")) as pool:
         server = make_server(create_app(config, pool), config.http.host, config.http.port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, server)
         log.info("api.serving", extra={"port": config.http.port})
-        await server.serve()
+        await server.serve(sockets=[door])
         log.info("api.stopped")
+
+
+def _listen(http: HttpConfig) -> socket.socket:
+    """Return the listening socket. Uvicorn would say why it cannot listen in words that our log leaves out."""
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    try:
+        return socket.create_server((http.host, http.port), family=family, backlog=2048)
+    except OSError as error:
+        raise ServerError(f"http: cannot listen on {http.host} port {http.port}: {error.strerror}") from error
 
 
 def _stop(server: uvicorn.Server) -> None:

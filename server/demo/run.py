@@ -35,7 +35,7 @@ _STEPS: Final = 13
 
 
 class AlreadyRunningError(ServerError):
-    """もう動いています。A demonstration runs in this state directory already: stop it, or give STATE=elsewhere."""
+    """もう動いています。A demonstration or server has this state directory: stop it, or give STATE=elsewhere."""
 
 
 @dataclass(slots=True)
@@ -155,21 +155,27 @@ def run(options: DemoOptions) -> int:
 
 
 def keep_running(settings: ServerConfig, parts: Sequence[TitledPart]) -> None:
-    """Run a server's parts until a signal; one that crashes starts again. For `serve all`."""
-    told = Told()
-    told.listen()
-    supervisor = Supervisor(settings.state_dir / "log", settings.run_dir / "children.json")
-    supervisor.clear_leftovers()
-    try:
-        for part in parts:
-            supervisor.start(part.part)
-            if not supervisor.wait_ready(part.part.name, give_up=lambda: bool(told)):
-                return
-        while not told:
-            supervisor.tick()
-            time.sleep(_TICK_S)
-    finally:
-        supervisor.stop_all()
+    """Run a server's parts until a signal; one that crashes starts again. For `serve all`.
+
+    Raises:
+        AlreadyRunningError: another one, or a demonstration, has this state directory.
+        PartError: one of the parts does not start.
+    """
+    with _alone(settings.state_dir):
+        told = Told()
+        told.listen()
+        supervisor = Supervisor(settings.state_dir / "log", settings.run_dir / "children.json")
+        supervisor.clear_leftovers()
+        try:
+            for part in parts:
+                supervisor.start(part.part)
+                if not supervisor.wait_ready(part.part.name, give_up=lambda: bool(told)):
+                    return
+            while not told:
+                supervisor.tick()
+                time.sleep(_TICK_S)
+        finally:
+            supervisor.stop_all()
 
 
 def _run(options: DemoOptions, told: Told) -> int:

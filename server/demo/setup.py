@@ -15,6 +15,7 @@ from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
 from server.demo.screen import StepBar
 from server.embedded.broker import free_port, is_free
+from server.errors import ServerError
 from server.registry import importer
 from server.supervisor import Supervisor
 from wire.clock import Clock
@@ -28,6 +29,20 @@ _WAVES: Final = (
 """Parts that start side by side, each wave when the one before it is ready."""
 _LEAD_S: Final = 3.0
 """The town's clock reaches its morning so many seconds after it was set: about when the radio starts."""
+
+
+class PortError(ServerError):
+    """Another program listens on the port of the web app.
+
+    Attributes:
+        port: the one asked for.
+    """
+
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"ポート {port} は使われています。Port {port} is in use: give PORT=0 (--port 0) or another one"
+        )
+        self.port = port
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,8 @@ def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
     file = options.config_file
     kept = configuration.load(file) if file.exists() else configuration.parse({"state_dir": str(options.state_dir)})
     ports = _family_ports(options.state_dir / "family.json")
+    if options.port and not is_free(options.port):
+        raise PortError(options.port)
     http = HttpConfig(port=options.port or free_port())
     broker = replace(
         kept.broker,

@@ -41,7 +41,8 @@ def make(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts, city_
     }
     pairs = [text for pair in arguments.items() for text in pair]
     command = [sys.executable, "-m", "firmware_sim", "town", *pairs]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # A session of its own: a Ctrl-C in the terminal is for us to heed, when the town is whole.
+    done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
     if done.returncode != 0:
         raise TownError(f"the simulator could not make the town: {done.stderr.strip()[-2000:]}")
 

@@ -83,11 +83,17 @@ class Place:
 
 
 def of(state_dir: Path) -> Place:
-    """Return the place of the database of `state_dir`: the remembered one, or the one that would be chosen now."""
-    file = state_dir / _REMEMBERED
-    if not file.is_file():
+    """Return the place of the database of `state_dir`: the remembered one, or the one that would be chosen now.
+
+    Raises:
+        PlaceError: the note of the place cannot be read, or as `choose`.
+    """
+    try:
+        kept = json.loads((state_dir / _REMEMBERED).read_text("utf-8"))
+    except FileNotFoundError:
         return choose(state_dir)
-    kept = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise PlaceError(f"{state_dir / _REMEMBERED} cannot be read: it says where the database lies") from error
     return Place(Path(kept["data_dir"]), Path(kept["socket_dir"]), _bin_dir(_account()), _account())
 
 

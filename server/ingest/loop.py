@@ -20,6 +20,7 @@ from server.core.engine import OPEN_BUCKETS, Engine, Kept
 from server.core.flags import SUSPICIOUS
 from server.core.rows import Heard
 from server.core.suppress import BUCKET_MS
+from server.exposition import exposed
 from server.history.keyring import KeyRing
 from server.history.sealing import Sealer
 from server.ingest import roster as rosters
@@ -276,7 +277,8 @@ async def _warm(engine: Engine, roster: Roster, kept: Kept, conn: Connection) ->
 async def _next(source: Source) -> list[Received]:
     """Return what has arrived, nothing after a while, so that retention and the registry are looked after too."""
     try:
-        return await asyncio.wait_for(source.fetch(), IDLE_S)
+        async with asyncio.timeout(IDLE_S):  # not wait_for: that of Python 3.11 may swallow a cancellation
+            return await source.fetch()
     except TimeoutError:
         return []
 
@@ -300,15 +302,16 @@ async def run(config: ServerConfig) -> None:
 
     Raises:
         KeysError: a key file is missing, or not the one that the database was filled under.
+        ServerError: the port of the metrics is taken.
     """
     metrics = Metrics()
-    metrics.serve(config.ingest.metrics_port)
     ingest = make(config, metrics)
     source = MqttSource(config.mqtt_url(), config.city.id, clock=config.clock, metrics=metrics)
-    try:
-        async with source.running():
-            await ingest.work_off([], source)
-            while True:
-                await ingest.work_off(await _next(source), source)
-    finally:
-        await ingest.close()
+    with exposed(metrics.registry, config.ingest.metrics_port):
+        try:
+            async with source.running():
+                await ingest.work_off([], source)
+                while True:
+                    await ingest.work_off(await _next(source), source)
+        finally:
+            await ingest.close()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REASONS: Final = (
     "topic",
@@ -54,11 +54,6 @@ class Metrics:
             self.batches.labels(result)
         for kind in ("arrived", "departed", "sos"):
             self.events.labels(kind)
-
-    def serve(self, port: int) -> None:
-        """Serve `/metrics` on a loopback port; 0 serves nothing."""
-        if port:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{_PREFIX}_{name}", text, labels, registry=self.registry)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from server.config import ServerConfig
 from server.errors import ConfigError
+from server.exposition import exposed
 from server.notify import texts
 from server.notify.desk import Desk, Pace, Send
 from server.notify.mail import MailSender
@@ -48,7 +49,7 @@ async def run(config: ServerConfig, *, push_pace: Pace = PUSH_PACE, mail_pace: P
     )
     dsn = config.dsn("notify")
     desks = [Desk(channel, send, dsn, config.clock, metrics, pace=pace) for channel, send, pace in sends]
-    with metrics.serve(config.notify.metrics_port):
+    with exposed(metrics.registry, config.notify.metrics_port):
         log.info("notify.started")
         async with asyncio.TaskGroup() as group:
             for desk in desks:

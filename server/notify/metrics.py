@@ -1,9 +1,6 @@
 """What notify counts, for Prometheus: on a loopback port of its own, with channels and reasons as the only labels."""
 
-import contextlib
-from collections.abc import Iterator
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LATENCY_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 86_400.0)
 
@@ -32,17 +29,3 @@ class NotifyMetrics:
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
-
-    @contextlib.contextmanager
-    def serve(self, port: int) -> Iterator[None]:
-        """Serve the metrics on loopback inside the block; port 0 serves none."""
-        if not port:
-            yield
-            return
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()

@@ -102,6 +102,12 @@ def test_what_a_killed_supervisor_left_is_ended_and_nothing_else(supervisor: Sup
     supervisor.stop_all()
 
 
+@pytest.mark.parametrize("text", ["", "[{"])
+def test_a_record_that_a_power_failure_cut_short_stands_in_nobodys_way(supervisor: Supervisor, text: str) -> None:
+    supervisor.record.write_text(text)
+    assert supervisor.clear_leftovers() == 0
+
+
 def test_a_process_id_that_was_given_to_another_since_is_left_alone(supervisor: Supervisor, tmp_path: Path) -> None:
     (tmp_path / "children.json").write_text(f'[{{"pid": {os.getpid()}, "created_s": 1.0}}]')
     assert supervisor.clear_leftovers() == 0

@@ -42,6 +42,19 @@ async def test_a_signal_ends_open_streams_and_the_process(served: tuple[Path, st
         assert await process.wait() == 0
 
 
+async def test_a_port_that_is_taken_is_one_line(served: tuple[Path, str]) -> None:
+    file, url = served
+    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "server", "serve", "api", "--config", str(file)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+    assert (process.returncode, said.count(b"\n")) == (2, 1)
+    assert b"in use" in said
+
+
 async def _until_up(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(40):
         while True:

@@ -1,0 +1,30 @@
+import fcntl
+import socket
+from pathlib import Path
+
+import pytest
+
+from server import config
+from server.demo.options import DemoOptions
+from server.demo.parts import server_parts
+from server.demo.run import AlreadyRunningError, keep_running
+from server.demo.screen import Screen
+from server.demo.setup import PortError, prepare
+from server.supervisor import Supervisor
+
+
+def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path / "log", tmp_path / "children.json")
+    with socket.create_server(("127.0.0.1", 0)) as other, Screen().set_up(1) as bar:
+        port = other.getsockname()[1]
+        with pytest.raises(PortError, match=str(port)):
+            prepare(DemoOptions(state_dir=tmp_path, port=port), supervisor, bar, lambda: False)
+    assert supervisor.states() == {}
+
+
+def test_a_server_leaves_the_state_directory_of_another_alone(tmp_path: Path) -> None:
+    settings = config.parse({"state_dir": str(tmp_path), "broker": {"mqtt_port": 1, "nats_port": 2}})
+    with (tmp_path / "demo.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(AlreadyRunningError):
+            keep_running(settings, server_parts(settings, tmp_path / "mimamori.toml"))
