@@ -115,7 +115,8 @@ class Mailbox:
     async def wait(self, timeout_s: float) -> bool:
         """Return whether something came within `timeout_s`."""
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # not wait_for: that of Python 3.11 may swallow a cancellation
+                await self._wake.wait()
         except TimeoutError:
             return False
         return True

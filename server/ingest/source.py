@@ -27,6 +27,8 @@ MAX_FETCH: Final = 500
 """Messages in one micro-batch."""
 MAX_RETRY_S: Final = 10.0
 _PUBLISH_TIMEOUT_S: Final = 5.0
+_MESSAGE_OCTETS: Final = 512
+"""What a message takes besides its payload, about: many empty ones would fill the memory too."""
 _DISCARD_ABOVE: Final = 20_000  # messages inside the client library, which this module empties at once
 
 
@@ -101,7 +103,7 @@ class MqttSource:
         if len(self._waiting) < MAX_FETCH:
             await asyncio.sleep(self._linger_s)
         taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_FETCH))]
-        self._waiting_octets -= sum(len(message.payload) for message in taken)
+        self._waiting_octets -= sum(len(message.payload) + _MESSAGE_OCTETS for message in taken)
         self._metrics.waiting_octets.set(self._waiting_octets)
         return taken
 
@@ -127,10 +129,12 @@ class MqttSource:
                     self._client, attempt = client, 0
                     self._metrics.broker_up.set(1)
                     await self._drain(client)
-            except (aiomqtt.MqttError, OSError):
+            except Exception as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():  # aiomqtt may raise its own error over a cancellation
                     raise asyncio.CancelledError from None
+                if not isinstance(error, aiomqtt.MqttError | OSError):  # whatever it was, deaf for ever is worse
+                    log.exception("broker.unexpected", extra={"error": type(error).__name__})
                 attempt += 1
                 delay_s = random.uniform(0.1, min(MAX_RETRY_S, 0.2 * 2 ** min(attempt, 10)))  # noqa: S311 - a pause
                 log.warning("broker.lost", extra={"attempt": attempt, "delay_s": round(delay_s, 2)})
@@ -142,10 +146,10 @@ class MqttSource:
     async def _drain(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
             payload = bytes(message.payload)
-            if self._waiting_octets + len(payload) > MAX_WAITING_OCTETS:
+            if self._waiting_octets + len(payload) + _MESSAGE_OCTETS > MAX_WAITING_OCTETS:
                 self._metrics.dropped.inc()
                 continue
             now_ms = self._clock.now_ms()
             self._waiting.append(Received(message.topic.value, payload, now_ms, bool(message.retain)))
-            self._waiting_octets += len(payload)
+            self._waiting_octets += len(payload) + _MESSAGE_OCTETS
             self._arrived.set()
