@@ -1,19 +1,21 @@
 """The work that the core and its peers are given alike, and how their answers are compared.
 
-The work is one bucket from scratch: whose ids are these, which (tag, detector) pairs are new, where was each tag, and
-what is now the last place of each. Peers are spared what only the core does besides: the test of jumps, smoothing,
-fences, and state that goes on from one call to the next.
+The work is one bucket from scratch: whose ids are these, which (tag, detector, bucket) are new, how strong was each at
+best, where was each tag, how well is that known, when was it heard last, and what is now the last place of each. Peers
+are spared what only the core does besides: the test of jumps, smoothing, fences, the check of detectors that cannot all
+be right, and state that goes on from one call to the next.
 """
 
 from dataclasses import dataclass
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.world import Sightings, World
 
-M_PER_DEG: Final = 111_195.0
+M_PER_DEG: Final = 111_194.93
+MIN_ACCURACY_M: Final = 10.0
 TOLERANCE_M: Final = 0.5
 
 
@@ -57,24 +59,24 @@ class Answer:
         tags: that got a place, ascending.
         lat_deg: of each of `tags`.
         lon_deg: likewise.
+        accuracy_m: likewise, see server/core/fix.py.
+        heard_at_ms: likewise, UTC of its newest sighting.
     """
 
     pairs: NDArray[np.int64]
     tags: NDArray[np.int64]
     lat_deg: NDArray[np.float64]
     lon_deg: NDArray[np.float64]
+    accuracy_m: NDArray[np.float64]
+    heard_at_ms: NDArray[np.int64]
 
     @classmethod
-    def of(
-        cls,
-        pairs: NDArray[np.int64],
-        tags: NDArray[np.integer],
-        lat_deg: NDArray[np.float64],
-        lon_deg: NDArray[np.float64],
-    ) -> Self:
-        """Return the answer out of rows in any order."""
+    def of(cls, pairs: NDArray[np.int64], tags: NDArray[np.integer], *rest: NDArray[np.generic]) -> Self:
+        """Return the answer out of rows in any order; `rest` are the other columns in theirs."""
         order = np.argsort(tags)
-        return cls(np.sort(pairs), tags[order].astype(np.int64), lat_deg[order], lon_deg[order])
+        kinds = (np.float64, np.float64, np.float64, np.int64)
+        columns: list[Any] = [column[order].astype(kind) for column, kind in zip(rest, kinds, strict=True)]
+        return cls(np.sort(pairs), tags[order].astype(np.int64), *columns)
 
 
 class Peer(Protocol):
@@ -99,7 +101,7 @@ def check_same(name: str, ours: Answer, theirs: Answer) -> float:
     """Return how far apart the places of two answers are at most, metres.
 
     Raises:
-        DisagreementError: other pairs, other tags, or places farther apart than `TOLERANCE_M`.
+        DisagreementError: other pairs, other tags or times, or places farther apart than `TOLERANCE_M`.
     """
     if not np.array_equal(ours.pairs, theirs.pairs):
         only = len(np.setxor1d(ours.pairs, theirs.pairs))
@@ -110,6 +112,10 @@ def check_same(name: str, ours: Answer, theirs: Answer) -> float:
     north_m = (ours.lat_deg - theirs.lat_deg) * M_PER_DEG
     east_m = (ours.lon_deg - theirs.lon_deg) * M_PER_DEG * np.cos(np.radians(ours.lat_deg))
     apart_m = float(np.max(np.hypot(north_m, east_m), initial=0.0))
+    if not np.allclose(ours.accuracy_m, theirs.accuracy_m, rtol=0.01, atol=TOLERANCE_M):
+        raise DisagreementError(f"{name} thinks otherwise about the accuracy")
+    if not np.array_equal(ours.heard_at_ms, theirs.heard_at_ms):
+        raise DisagreementError(f"{name} says another time")
     if apart_m > TOLERANCE_M:
         raise DisagreementError(f"{name} places a tag {apart_m:.1f} m from where we do")
     return apart_m

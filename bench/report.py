@@ -18,12 +18,11 @@ class Report:
 
     Args:
         name: of the benchmark, first part of its pictures' names.
-        is_quiet: tables go to stderr, so that stdout holds the JSON alone.
     """
 
-    def __init__(self, name: str, *, is_quiet: bool) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._console = Console(stderr=is_quiet, width=None if not is_quiet else 120)
+        self._console = Console()
         self.figures: dict[str, object] = {"benchmark": name}
 
     def say(self, text: str) -> None:

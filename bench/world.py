@@ -20,11 +20,12 @@ FLUSH_MS: Final = 5_000
 REPEATS: Final = 10
 HEARING: Final = 3
 BATCH_ROWS: Final = 500
-ORIGIN_MS: Final = 1_700_000_000_000
+ORIGIN_MS: Final = 56_666_667 * BUCKET_MS
 DETECTOR_ACCURACY_M: Final = 10.0
 BLOCK: Final = 100
 """Detectors come in districts of a hundred, ten rows of ten, some sixty metres apart."""
 
+_SEQUENCES_A_TURN = 1_000_000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -139,6 +140,29 @@ def hear(world: World, number: int) -> Sightings:
     seed = np.uint64(world.seed * 1_000_003 + number)
     m = _emit(world.ids, starts, heard, number, seed, columns, batches)
     return Sightings(*columns, out.batch_starts[: m + 1], out.batch_detectors[:m], out.batch_sequences[:m])
+
+
+class Stream:
+    """Bucket after bucket without end, made of a few that come again later: making them takes longer than their use.
+
+    Args:
+        world: that is heard.
+        distinct: how many different buckets. Every active tag must be in one of them for all to be heard.
+    """
+
+    def __init__(self, world: World, distinct: int = 3) -> None:
+        self._buckets = [hear(world, number) for number in range(distinct)]
+        self._next = 0
+
+    def __next__(self) -> Sightings:
+        """Return the next bucket; its arrays are used again once all the others have had their turn."""
+        turn, which = divmod(self._next, len(self._buckets))
+        bucket = self._buckets[which]
+        if turn:
+            bucket.heard_at_ms[:] += len(self._buckets) * BUCKET_MS
+            bucket.batch_sequences[:] += _SEQUENCES_A_TURN
+        self._next += 1
+        return bucket
 
 
 def sample(sightings: Sightings, one_in: int) -> Sightings:

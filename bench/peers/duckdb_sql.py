@@ -4,8 +4,9 @@ from typing import Self
 
 import numpy as np
 
-from bench.job import AbsentError, Answer, Job
+from bench.job import M_PER_DEG, MIN_ACCURACY_M, AbsentError, Answer, Job
 from bench.measure import cpu_ns_of
+from bench.world import BUCKET_MS
 
 try:
     import duckdb
@@ -13,16 +14,20 @@ try:
 except ImportError:  # pragma: no cover - reported by __init__
     duckdb = None  # type: ignore[assignment]
 
-_PAIRS = """
+_PAIRS = f"""
 create or replace table pair as
-select tag, detector, max(rssi) as rssi from heard join id_tag using (id) group by all
+select tag, detector, at_ms // {BUCKET_MS} as bucket, max(rssi) as rssi, max(at_ms) as at_ms
+from heard join id_tag using (id) group by all
 """
-_PLACES = """
+_PLACES = f"""
 create or replace table place as
-select *, ((lat + 90) * 480)::bigint * 4294967296 + ((lon + 180) * 320)::bigint as cell
+select tag, lat, lon, at_ms, greatest({MIN_ACCURACY_M}, sqrt((n / total
+    + (lat2 - lat * lat + (lon2 - lon * lon) * cos(radians(lat)) ^ 2) * {M_PER_DEG**2}) / sqrt(n))) as accuracy,
+  ((lat + 90) * 480)::bigint * 4294967296 + ((lon + 180) * 320)::bigint as cell
 from (
-  select tag, sum(w * lat) / sum(w) as lat, sum(w * lon) / sum(w) as lon
-  from pair join detector using (detector) join weight using (rssi) group by tag
+  select tag, sum(w * lat) / sum(w) as lat, sum(w * lon) / sum(w) as lon, sum(w * lat * lat) / sum(w) as lat2,
+    sum(w * lon * lon) / sum(w) as lon2, sum(w) as total, count(*) as n, max(at_ms) as at_ms
+  from pair join detector using (detector) join weight using (rssi) group by tag, bucket
 )
 order by cell
 """
@@ -44,7 +49,7 @@ class Sql:
             "id_tag": {"id": world.ids.ravel(), "tag": world.id_tags()},
             "detector": {"detector": np.arange(n, dtype=np.int32), "lat": world.lat_deg, "lon": world.lon_deg},
             "weight": {"rssi": np.arange(-128, 128).astype(np.int8), "w": job.weights},
-            "heard": {"id": heard.ids, "detector": heard.detectors, "rssi": heard.rssi_dbm},
+            "heard": {"id": heard.ids, "detector": heard.detectors, "rssi": heard.rssi_dbm, "at_ms": heard.heard_at_ms},
         }
         for name, columns in tables.items():
             self._connection.register("arrow", pa.table(columns))
@@ -68,6 +73,6 @@ class Sql:
     def answer(self) -> Answer:
         """See `Peer`."""
         pair = self._connection.execute("select tag, detector from pair").fetchnumpy()
-        place = self._connection.execute("select tag, lat, lon from place").fetchnumpy()
+        place = self._connection.execute("select tag, lat, lon, accuracy, at_ms from place").fetchnumpy()
         pairs = pair["tag"].astype(np.int64) << 32 | pair["detector"]
-        return Answer.of(pairs, place["tag"], place["lat"], place["lon"])
+        return Answer.of(pairs, *(place[name] for name in ("tag", "lat", "lon", "accuracy", "at_ms")))

@@ -5,8 +5,9 @@ from typing import Self
 
 import numpy as np
 
-from bench.job import AbsentError, Answer, Job
+from bench.job import M_PER_DEG, MIN_ACCURACY_M, AbsentError, Answer, Job
 from bench.measure import cpu_ns_of
+from bench.world import BUCKET_MS
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when polars is imported
 try:
@@ -31,7 +32,9 @@ class Frames:
             {"detector": np.arange(n, dtype=np.int32), "lat": world.lat_deg, "lon": world.lon_deg}
         )
         self._weights = pl.DataFrame({"rssi": np.arange(-128, 128).astype(np.int8), "w": job.weights})
-        self._heard = pl.DataFrame({"id": heard.ids, "detector": heard.detectors, "rssi": heard.rssi_dbm})
+        self._heard = pl.DataFrame(
+            {"id": heard.ids, "detector": heard.detectors, "rssi": heard.rssi_dbm, "at_ms": heard.heard_at_ms}
+        )
         self._pairs = self._places = self._heard
 
     def __enter__(self) -> Self:
@@ -45,20 +48,32 @@ class Frames:
 
     def _run(self) -> None:
         ours = self._heard.join(self._ids, on="id", how="inner")
-        self._pairs = ours.group_by("tag", "detector").agg(pl.col("rssi").max())
+        bucket = (pl.col("at_ms") // BUCKET_MS).alias("bucket")
+        self._pairs = ours.group_by("tag", "detector", bucket).agg(pl.col("rssi").max(), pl.col("at_ms").max())
         weighed = self._pairs.join(self._detectors, on="detector").join(self._weights, on="rssi")
-        w = pl.col("w")
-        self._places = (
-            weighed.group_by("tag")
-            .agg(lat=(w * pl.col("lat")).sum() / w.sum(), lon=(w * pl.col("lon")).sum() / w.sum())
-            .with_columns(
-                cell=((pl.col("lat") + 90) * 480).cast(pl.Int64) * 2**32 + ((pl.col("lon") + 180) * 320).cast(pl.Int64)
-            )
-            .sort("cell")
+        w, lat, lon = pl.col("w"), pl.col("lat"), pl.col("lon")
+        grouped = weighed.group_by("tag", "bucket").agg(
+            lat=(w * lat).sum() / w.sum(),
+            lon=(w * lon).sum() / w.sum(),
+            lat2=(w * lat * lat).sum() / w.sum(),
+            lon2=(w * lon * lon).sum() / w.sum(),
+            total=w.sum(),
+            count=pl.len(),
+            at_ms=pl.col("at_ms").max(),
         )
+        spread = pl.col("lat2") - lat**2 + (pl.col("lon2") - lon**2) * lat.radians().cos() ** 2
+        square_m2 = pl.col("count") / pl.col("total") + spread * M_PER_DEG**2
+        self._places = grouped.select(
+            "tag",
+            "lat",
+            "lon",
+            "at_ms",
+            accuracy=(square_m2 / pl.col("count").sqrt()).sqrt().clip(lower_bound=MIN_ACCURACY_M),
+            cell=((lat + 90) * 480).cast(pl.Int64) * 2**32 + ((lon + 180) * 320).cast(pl.Int64),
+        ).sort("cell")
 
     def answer(self) -> Answer:
         """See `Peer`."""
         pairs = self._pairs["tag"].to_numpy().astype(np.int64) << 32 | self._pairs["detector"].to_numpy()
-        places = self._places
-        return Answer.of(pairs, places["tag"].to_numpy(), places["lat"].to_numpy(), places["lon"].to_numpy())
+        columns = (self._places[name].to_numpy() for name in ("tag", "lat", "lon", "accuracy", "at_ms"))
+        return Answer.of(pairs, *columns)

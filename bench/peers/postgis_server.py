@@ -19,8 +19,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from bench.job import AbsentError, Answer, Job
+from bench.job import M_PER_DEG, MIN_ACCURACY_M, AbsentError, Answer, Job
 from bench.measure import cpu_ns_of_process
+from bench.world import BUCKET_MS
 
 _START_S = 20.0
 Column: TypeAlias = tuple[NDArray[np.signedinteger] | NDArray[np.floating], str]
@@ -44,26 +45,41 @@ _SCHEMA: LiteralString = """
 create unlogged table id_tag (id bigint, tag int);
 create unlogged table detector (detector int primary key, lat float8, lon float8);
 create unlogged table weight (rssi smallint primary key, w float8);
-create unlogged table heard (id bigint, detector int, rssi smallint);
-create unlogged table pair (tag int, detector int, rssi smallint);
-create unlogged table place (tag int primary key, at geography(point)) with (fillfactor = 70);
+create unlogged table heard (id bigint, detector int, rssi smallint, at_ms bigint);
+create unlogged table pair (tag int, detector int, bucket bigint, rssi smallint, at_ms bigint);
+create unlogged table home (tag int, lat float8, lon float8);
+create unlogged table place (tag int primary key, at geography(point), accuracy real, heard_at_ms bigint)
+  with (fillfactor = 70);
+"""
+_FILL: LiteralString = """
+insert into place select tag, st_makepoint(lon, lat)::geography, 100, 0 from home;
 create index on place using gist (at);
+create index on id_tag (id) include (tag);
 """
 _PAIRS: LiteralString = """
-insert into pair select tag, detector, max(rssi) from heard join id_tag using (id) group by tag, detector
+insert into pair
+select tag, detector, at_ms / %s, max(rssi), max(at_ms) from heard join id_tag using (id) group by 1, 2, 3
 """
 _FIXES: LiteralString = """
 create temporary table fix as
-select tag, sum(w * lat) / sum(w) as lat, sum(w * lon) / sum(w) as lon
-from pair join detector using (detector) join weight using (rssi) group by tag
+select tag, lat, lon, at_ms, greatest(%s::float8, sqrt((n / total
+    + (lat2 - lat * lat + (lon2 - lon * lon) * cos(radians(lat)) ^ 2) * %s::float8 ^ 2) / sqrt(n))) as accuracy
+from (
+  select tag, sum(w * lat) / sum(w) as lat, sum(w * lon) / sum(w) as lon, sum(w * lat * lat) / sum(w) as lat2,
+    sum(w * lon * lon) / sum(w) as lon2, sum(w) as total, count(*) as n, max(at_ms) as at_ms
+  from pair join detector using (detector) join weight using (rssi) group by tag, bucket
+) as middle
 """
 _UPSERT: LiteralString = """
-insert into place select tag, st_makepoint(lon, lat)::geography from fix
-on conflict (tag) do update set at = excluded.at
+insert into place select tag, st_makepoint(lon, lat)::geography, accuracy, at_ms from fix
+on conflict (tag) do update set at = excluded.at, accuracy = excluded.accuracy, heard_at_ms = excluded.heard_at_ms
 """
 
 _KEPT: LiteralString = "select tag::bigint << 32 | detector from pair"
-_PLACED: LiteralString = "select tag, st_y(at::geometry), st_x(at::geometry) from fix join place using (tag)"
+_PLACED: LiteralString = """
+select tag, st_y(place.at::geometry), st_x(place.at::geometry), place.accuracy, heard_at_ms
+from fix join place using (tag)
+"""
 
 
 class Cluster:
@@ -150,7 +166,13 @@ class PostGis:
         copy(self._connection, "copy detector from stdin (format binary)", detectors)
         weights: dict[str, Column] = {"rssi": (np.arange(-128, 128), ">i2"), "w": (self._job.weights, ">f8")}
         copy(self._connection, "copy weight from stdin (format binary)", weights)
-        self._connection.execute("create index on id_tag (id) include (tag)")
+        homes: dict[str, Column] = {
+            "tag": (np.arange(world.size.n_tags), ">i4"),
+            "lat": (world.lat_deg[world.home], ">f8"),
+            "lon": (world.lon_deg[world.home], ">f8"),
+        }
+        copy(self._connection, "copy home from stdin (format binary)", homes)
+        self._connection.execute(_FILL)
         self._connection.execute("vacuum analyze")
         return self
 
@@ -160,7 +182,7 @@ class PostGis:
         self._cluster.__exit__()
 
     def run(self) -> float:
-        """See `Peer`. The places of the last run stay, so that this one's are updates, as they nearly always are."""
+        """See `Peer`. All tags have a place beforehand, so that this is an update, as it nearly always is."""
         self._connection.execute("truncate heard, pair")
         self._connection.execute("drop table if exists fix")
         self._connection.execute("vacuum place")
@@ -169,14 +191,16 @@ class PostGis:
             "id": (heard.ids.view(np.int64), ">i8"),
             "detector": (heard.detectors, ">i4"),
             "rssi": (heard.rssi_dbm, ">i2"),
+            "at_ms": (heard.heard_at_ms, ">i8"),
         }
         start_ns = self._spent_ns()
         copy(self._connection, "copy heard from stdin (format binary)", rows)
         self.steps["copy"] = self._spent_ns() - start_ns
         self._connection.execute("analyze heard")
+        values = {_PAIRS: (BUCKET_MS,), _FIXES: (MIN_ACCURACY_M, M_PER_DEG), _UPSERT: ()}
         for step, statement in (("suppress", _PAIRS), ("fix", _FIXES), ("place", _UPSERT)):
             start_ns = self._spent_ns()
-            self._connection.execute(statement)
+            self._connection.execute(statement, values[statement])
             self.steps[step] = self._spent_ns() - start_ns
         return sum(self.steps.values())
 
@@ -186,7 +210,7 @@ class PostGis:
             self._connection.execute("select tag::bigint << 32 | detector from pair").fetchall()
         )
         places: NDArray[np.float64] = np.array(self._connection.execute(_PLACED).fetchall())
-        return Answer.of(pairs.ravel(), places[:, 0].astype(np.int64), places[:, 1], places[:, 2])
+        return Answer.of(pairs.ravel(), places[:, 0].astype(np.int64), *places.T[1:])
 
     def _spent_ns(self) -> float:
         return float(cpu_ns_of_process(self._connection.info.backend_pid))
