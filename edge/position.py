@@ -24,6 +24,11 @@ DEFAULT_ACCURACY_M: Final = 15.0
 """Where gpsd gives no error estimate: the usual 68 % radius of a car receiver in streets."""
 UNKNOWN_SPEED_MPS: Final = 15.0
 MAX_LINE_OCTETS: Final = 65_536
+MAX_ACCURACY_M: Final = 1e6
+MAX_SPEED_MPS: Final = 1e3
+"""What is said beyond these is no measurement, and no batch could hold it."""
+SILENCE_S: Final = 60.0
+"""Wall seconds without a line, in which gpsd says at least that it has no fix; then the connection is a dead one."""
 
 
 class Position(NamedTuple):
@@ -100,6 +105,7 @@ class GpsdClient:
         address: "unix:/path" or "tcp://host:port".
         device: gpsd device; the simulated town calls it by the detector's id. "" = any.
         now_ms: town time, for reports without a time of their own.
+        silence_s: wall seconds without a line after which to connect again.
     """
 
     address: str
@@ -107,22 +113,23 @@ class GpsdClient:
     track: Track
     counts: Counter[str]
     now_ms: Callable[[], int]
+    silence_s: float = SILENCE_S
+    _failures: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Read positions for ever."""
-        failures = 0
         while True:
             try:
                 reader, writer = await self._connect()
                 try:
-                    failures = await self._read(reader, writer, failures)
+                    await self._read(reader, writer)
                 finally:
                     writer.close()
             except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-                failures += 1
+                self._failures += 1
                 self.counts["gpsd_failures"] += 1
-                log.warning("gpsd.lost", extra={"reason": type(error).__name__, "attempt": failures})
-            await asyncio.sleep(wait_s(failures))
+                log.warning("gpsd.lost", extra={"reason": type(error).__name__, "attempt": self._failures})
+            await asyncio.sleep(wait_s(self._failures))
 
     def _connect(self) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         if self.address.startswith("unix:"):
@@ -130,34 +137,38 @@ class GpsdClient:
         host, _, port = self.address.removeprefix("tcp://").rpartition(":")
         return asyncio.open_connection(host, int(port), limit=MAX_LINE_OCTETS)
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, failures: int) -> int:
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         watch: dict[str, object] = {"enable": True, "json": True}
         if self.device:
             watch["device"] = self.device
         writer.write(f"?WATCH={json.dumps(watch)};\n".encode())
         await writer.drain()
         while True:
-            line = await reader.readuntil(b"\n")
+            async with asyncio.timeout(self.silence_s):
+                line = await reader.readuntil(b"\n")
             position = read_tpv(line, self.now_ms)
-            if position is not None:
-                if failures:
-                    log.info("gpsd.found", extra={"attempt": failures})
-                    failures = 0
-                self.track.add(position)
+            if position is None:
+                continue
+            if self._failures:
+                log.info("gpsd.found", extra={"attempt": self._failures})
+                self._failures = 0
+            self.track.add(position)
 
 
 def read_tpv(line: bytes, now_ms: Callable[[], int]) -> Position | None:
-    """Return the position in one line of gpsd, None for any other line and for a receiver without a fix."""
+    """Return the position in one line of gpsd, None for any other line and for a receiver without a sane fix."""
     try:
         report = json.loads(line)
         if report["class"] != "TPV" or report.get("mode", 0) < 2:
             return None
         at_ms = round(datetime.fromisoformat(report["time"]).timestamp() * 1000) if "time" in report else now_ms()
         lat_deg, lon_deg = float(report["lat"]), float(report["lon"])
-        accuracy_m = report.get("eph") or math.hypot(report.get("epx", 0), report.get("epy", 0)) or DEFAULT_ACCURACY_M
+        accuracy_m = float(report.get("eph") or math.hypot(report.get("epx", 0), report.get("epy", 0)))
         speed_mps = float(report.get("speed", UNKNOWN_SPEED_MPS))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
-    if not (-90 <= lat_deg <= 90 and -180 <= lon_deg <= 180):
+    is_on_earth = -90 <= lat_deg <= 90 and -180 <= lon_deg <= 180
+    # A comparison with NaN is false: what is not a number is no fix either.
+    if not is_on_earth or not 0 <= accuracy_m <= MAX_ACCURACY_M or not 0 <= speed_mps <= MAX_SPEED_MPS:
         return None
-    return Position(at_ms, lat_deg, lon_deg, float(accuracy_m), speed_mps)
+    return Position(at_ms, lat_deg, lon_deg, accuracy_m or DEFAULT_ACCURACY_M, speed_mps)

@@ -48,6 +48,14 @@ def test_a_report_without_a_time_counts_from_now() -> None:
         b'{"class":"TPV","mode":2,"lat":"x","lon":0}',
         b'{"class":"TPV","mode":2,"lat":0,"lon":0,"time":"yesterday"}',
         b'{"class":"TPV","mode":2,"lat":0,"lon":0,"time":3}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"eph":"much"}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"eph":[1]}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"eph":NaN}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"eph":1e400}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"eph":-1}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"epx":NaN}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"speed":NaN}',
+        b'{"class":"TPV","mode":2,"lat":0,"lon":0,"speed":-5}',
         b"[" * 100_000,
     ],
 )
@@ -114,3 +122,18 @@ async def test_a_lost_gpsd_is_found_again(open_dir: Path, until: Any) -> None:
         "json": True,
         "device": "car-1",
     }
+
+
+async def test_a_gpsd_that_says_nothing_any_more_is_asked_anew(open_dir: Path, until: Any) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    path = open_dir / "gpsd-dumb.sock"
+    counts: Counter[str] = Counter()
+    async with await asyncio.start_unix_server(serve, path):
+        made = GpsdClient(f"unix:{path}", "", Track(60.0), counts=counts, now_ms=lambda: 0, silence_s=0.05)
+        client = asyncio.create_task(made.run())
+        await until(lambda: counts["gpsd_failures"] == 2)
+        client.cancel()
+        await asyncio.wait([client])
