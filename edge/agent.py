@@ -61,6 +61,7 @@ class Agent:
         merge = Merge(round(config.scan.window_s * 1000), max_rows=config.scan.max_rows)
         sight = Sight(config.formats, merge)
         health = Health(config.detector, sight, outbox)
+        health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
         track = Track(config.position.max_age_s) if config.position.gpsd else None
         source = open_source(config, sight, health.counts, position=outbox.restore()[1])
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
@@ -111,7 +112,10 @@ def _outbox(config: EdgeConfig) -> Outbox:
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise EdgeError(f"state_dir cannot be made: {error.strerror}") from error
-    return Outbox.open(config.state_dir / "outbox.db", max_bytes=config.outbox.max_bytes)
+    outbox = Outbox.open(config.state_dir / "outbox.db", max_bytes=config.outbox.max_bytes, may_renew=True)
+    if outbox.broken_file is not None:
+        log.error("outbox.renewed", extra={"detector": config.detector, "bytes": outbox.broken_file.stat().st_size})
+    return outbox
 
 
 def _window(config: EdgeConfig) -> SendWindow:

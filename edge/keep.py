@@ -17,7 +17,7 @@ from edge.sight import Sight
 from wire import batch, seal
 from wire.batch import Batch, Row
 from wire.clock import Clock
-from wire.errors import OutboxError, WireError
+from wire.errors import OutboxBrokenError, OutboxError, WireError
 from wire.keys import CityBundle, kid
 from wire.merge import Merged, MergeError
 from wire.outbox import Outbox
@@ -96,12 +96,18 @@ class Keeper:
         self._journaled = (state, position)
 
     async def run(self) -> None:
-        """Put rows away for ever; when the disk is full, keep them in memory and try again."""
+        """Put rows away for ever; when the disk is full, keep them in memory and try again.
+
+        Raises:
+            OutboxBrokenError: the file is damaged; whoever opens it anew gets a new one.
+        """
         failures = 0
         while True:
             await self._next_moment()
             try:
                 self.keep()
+            except OutboxBrokenError:
+                raise
             except OutboxError as error:
                 failures += 1
                 self.counts["put_failures"] += 1

@@ -71,7 +71,9 @@ class Agent:
             config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise DetectorError(f"state_dir cannot be made: {error.strerror}") from error
-        outbox = Outbox.open(config.outbox_file, max_bytes=config.outbox.max_bytes)
+        outbox = Outbox.open(config.outbox_file, max_bytes=config.outbox.max_bytes, may_renew=True)
+        if outbox.broken_file is not None:
+            log.error("outbox.renewed", extra={"detector": config.detector, "bytes": outbox.broken_file.stat().st_size})
         try:
             return cls._wired(config, name, outbox)
         except BaseException:

@@ -16,7 +16,7 @@ from mobile_detector.tokens import Name
 from wire import batch
 from wire.batch import Batch, Row
 from wire.clock import Clock
-from wire.errors import OutboxError, WireError
+from wire.errors import OutboxBrokenError, OutboxError, WireError
 from wire.merge import Merged
 from wire.outbox import Outbox
 
@@ -49,12 +49,18 @@ class Keeper:
     failures: int = 0
 
     async def run(self) -> None:
-        """Put rows away for ever; while the disk is full they wait in memory, where their number is bounded."""
+        """Put rows away for ever; while the disk is full they wait in memory, where their number is bounded.
+
+        Raises:
+            OutboxBrokenError: the file is damaged; whoever opens it anew gets a new one.
+        """
         while True:
             await self._next_moment()
             try:
                 self.keep()
                 self.failures = 0
+            except OutboxBrokenError:
+                raise
             except OutboxError as error:
                 self.failures += 1
                 log.error("outbox.failed", extra={"reason": type(error).__name__, "attempt": self.failures})  # noqa: TRY400 -- the kind of error says it all

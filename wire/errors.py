@@ -37,4 +37,8 @@ class OutboxFullError(OutboxError):
     """The outbox or its disk is full: nothing was written, nothing that was in it is hurt."""
 
 
+class OutboxBrokenError(OutboxError):
+    """The outbox's file is damaged: trying again does not help, a new one does."""
+
+
 OutboxFull = OutboxFullError

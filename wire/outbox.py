@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from wire.errors import OutboxError, OutboxFull, OutboxFullError
+from wire.errors import OutboxBrokenError, OutboxError, OutboxFull, OutboxFullError
 from wire.messages import Receipt
 
 __all__ = ["Outbox", "OutboxFull", "Pending", "Settled", "Totals"]
@@ -70,30 +70,51 @@ class Totals:
 
 
 class Outbox:
-    """Batches of one detector, kept until receipted. May be called from any thread, one call at a time."""
+    """Batches of one detector, kept until receipted. May be called from any thread, one call at a time.
 
-    def __init__(self, database: sqlite3.Connection, lock_file: IO[bytes], path: Path) -> None:
+    Attributes:
+        epoch: 32 bits, drawn anew with each new file.
+        broken_file: where a damaged outbox was moved to when this one took its place, None if none was.
+    """
+
+    def __init__(
+        self, database: sqlite3.Connection, lock_file: IO[bytes], path: Path, *, broken_file: Path | None = None
+    ) -> None:
         self._database = database
         self._lock_file = lock_file
         self._ballast = _ballast_of(path)
         self._mutex = threading.Lock()
+        self.broken_file = broken_file
         self.epoch = int(database.execute("SELECT epoch FROM state").fetchone()[0])
 
     @classmethod
-    def open(cls, path: str | Path, *, max_bytes: int) -> Self:
+    def open(cls, path: str | Path, *, max_bytes: int, may_renew: bool = False) -> Self:
         """Return the outbox in the file `path`, made if there is none.
+
+        The whole file is checked first, about a second for 256 MB.
 
         Args:
             path: its directory must exist. `path`.lock, `path`-wal, `path`-shm and `path`.ballast lie beside it.
             max_bytes: how large the file may grow; at least 64 KiB are granted.
+            may_renew: move a damaged file to `path`.broken, in the place of an earlier one, and begin anew with an
+                epoch of its own: a detector must go on. See `broken_file`.
 
         Raises:
+            OutboxBrokenError: damaged, and may not be moved away.
             OutboxError: in use by another process, unreadable, or not an outbox of this layout.
         """
         target = Path(path)
         lock_file = _locked(target.with_name(target.name + ".lock"))
+        broken_file = None
         try:
-            outbox = cls(_opened(target, max_bytes), lock_file, target)
+            try:
+                database = _opened(target, max_bytes)
+            except OutboxBrokenError:
+                if not may_renew:
+                    raise
+                broken_file = _moved_away(target)
+                database = _opened(target, max_bytes)
+            outbox = cls(database, lock_file, target, broken_file=broken_file)
         except BaseException:
             lock_file.close()
             raise
@@ -252,6 +273,22 @@ def _ballast_of(path: Path) -> Path:
     return path.with_name(path.name + ".ballast")
 
 
+def _moved_away(path: Path) -> Path:
+    """Return where the damaged file is now; its log goes with it, what was in memory of it is gone."""
+    target = path.with_name(path.name + ".broken")
+    try:
+        for ending in ("", "-wal"):
+            part = path.with_name(path.name + ending)
+            if part.exists():
+                part.replace(target.with_name(target.name + ending))
+            else:
+                target.with_name(target.name + ending).unlink(missing_ok=True)
+        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    except OSError as error:
+        raise OutboxError(f"a damaged outbox cannot be moved away: {error.strerror}") from error
+    return target
+
+
 def _opened(path: Path, max_bytes: int) -> sqlite3.Connection:
     try:
         with _named_errors():
@@ -270,6 +307,7 @@ def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = FULL")
         database.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         database.execute(f"PRAGMA max_page_count = {max(_MIN_PAGES, max_bytes // _PAGE_OCTETS)}")
+        _check_whole(database)
         database.execute("BEGIN IMMEDIATE")
         for statement in _SCHEMA.strip().rstrip(";").split(";"):
             database.execute(statement)
@@ -283,6 +321,11 @@ def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _check_whole(database: sqlite3.Connection) -> None:
+    if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise OutboxBrokenError("the outbox is damaged")
 
 
 def _check_layout(database: sqlite3.Connection) -> None:
@@ -317,4 +360,6 @@ def _named_errors() -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0)
         if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
             raise OutboxFull("the outbox or its disk is full") from error
+        if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise OutboxBrokenError("the outbox is damaged") from error
         raise OutboxError(f"the outbox failed: {getattr(error, 'sqlite_errorname', error)}") from error

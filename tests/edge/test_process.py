@@ -99,8 +99,7 @@ async def test_sigterm_ends_in_order_with_nothing_left_behind(
 async def test_one_broken_gateway_leaves_its_neighbours_alone(
     city: Any, radio: Any, serving: Any, broker: Any, start: Any, until: Any, eid: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "gw-2").mkdir()
-    (tmp_path / "gw-2" / "outbox.db").write_bytes(os.urandom(8192))
+    (tmp_path / "gw-2.pem").write_bytes(os.urandom(200))
     async with serving(broker.port):
         process = start()
         await until(lambda: radio.socket.connected == 1)

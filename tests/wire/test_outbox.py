@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wire.errors import OutboxError
+from wire.errors import OutboxBrokenError, OutboxError
 from wire.messages import Receipt
 from wire.outbox import Outbox, OutboxFull, Pending, Settled, Totals
 
@@ -138,13 +138,44 @@ def test_a_file_that_is_no_outbox_is_an_outbox_error(tmp_path_factory: pytest.Te
         Outbox.open(path, max_bytes=MIB)
 
 
+def test_a_damaged_outbox_makes_room_for_a_new_one_with_its_own_epoch(path: Path) -> None:
+    with Outbox.open(path, max_bytes=MIB) as outbox:
+        epoch = outbox.epoch
+        for number in range(40):
+            outbox.put(1, number, lambda *_: bytes(3_000))
+        assert outbox.broken_file is None
+    octets = bytearray(path.read_bytes())
+    octets[8_192:24_576] = bytes(16_384)
+    path.write_bytes(octets)
+    with pytest.raises(OutboxBrokenError):
+        Outbox.open(path, max_bytes=MIB)
+    with Outbox.open(path, max_bytes=MIB, may_renew=True) as outbox:
+        assert outbox.epoch != epoch
+        assert outbox.put(1, 1, sealed) == 1
+        assert outbox.broken_file is not None
+        assert outbox.broken_file.read_bytes() == octets
+
+
+def test_a_file_damaged_while_it_is_open_is_said_to_be_damaged(path: Path) -> None:
+    with Outbox.open(path, max_bytes=MIB) as outbox:
+        for number in range(80):
+            outbox.put(1, number, lambda *_: bytes(3_000))
+        outbox._fold_log()
+        with path.open("r+b") as file:
+            file.seek(4_096)
+            file.write(b"\xff" * 100_000)
+        outbox._database.execute("PRAGMA shrink_memory")  # what is cached is not read again
+        with pytest.raises(OutboxBrokenError):
+            outbox.pending(100)
+
+
 def test_an_outbox_of_a_later_layout_is_left_alone(path: Path) -> None:
     Outbox.open(path, max_bytes=MIB).close()
     with sqlite3.connect(path) as database:
         database.execute("UPDATE state SET layout = 2")
     database.close()
     with pytest.raises(OutboxError, match="layout"):
-        Outbox.open(path, max_bytes=MIB)
+        Outbox.open(path, max_bytes=MIB, may_renew=True)
 
 
 def test_a_closed_outbox_is_an_outbox_error(outbox: Outbox) -> None:
