@@ -29,7 +29,7 @@ class CoreCosts:
         ns: all steps, as ingest calls them.
         steps_ns: each kernel on its own.
         fix_ns: of `fix`, `places` and `fences` for each place found.
-        bytes_per_tag: of the whole state, each registered tag.
+        bytes_by_part: of the whole state, each registered tag, by part of the engine.
         rebuild_ns: of the index, each registered tag.
         floor_ns: of memory alone, run in turn with the core, see `machine.Limits`.
         hard_floor_ns: likewise.
@@ -43,7 +43,7 @@ class CoreCosts:
     ns: float
     steps_ns: dict[str, float]
     fix_ns: dict[str, float]
-    bytes_per_tag: float
+    bytes_by_part: dict[str, float]
     rebuild_ns: float
     floor_ns: float
     hard_floor_ns: float
@@ -51,6 +51,11 @@ class CoreCosts:
     to_floor: float
     to_hard_floor: float
     to_latency: float
+
+    @property
+    def bytes_per_tag(self) -> float:
+        """All parts together."""
+        return sum(self.bytes_by_part.values())
 
 
 def measure(size: Size, *, bytes_chased: int, runs: int = RUNS) -> CoreCosts:
@@ -76,13 +81,13 @@ def measure(size: Size, *, bytes_chased: int, runs: int = RUNS) -> CoreCosts:
     _check(core)
     core.flush()
     steps, fix_ns = _steps(core, stream, runs=3)
-    sizes = core.engine.sizes()
+    sizes = {part: octets / size.n_tags for part, octets in core.engine.sizes().items()}
     return CoreCosts(
         size,
         race.median("core"),
         steps,
         fix_ns,
-        sum(sizes.values()) / size.n_tags,
+        sizes,
         core.rebuild_ns() / size.n_tags,
         race.median("floor"),
         race.median("hard"),

@@ -1,5 +1,6 @@
 """What this machine's memory can do at best, measured in the same run: the limits that the core is held against."""
 
+import functools
 import os
 import platform
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Limits:
         self._ids = np.ones(max(bytes_read // 64, 1) * _LINE_WORDS, np.int64)
         self._lines = np.ones(max(bytes_changed // 64, 1) * _LINE_WORDS, np.int64)
         self._columns = np.ones(_LOOKUPS * max(bytes_streamed // 8, 1), np.int64)
-        self._ring = _ring(bytes_chased // 64)
+        self._ring = _walk(bytes_chased // 64)
 
     def floor_ns(self) -> float:
         """Return the time of one sighting by its memory alone."""
@@ -87,6 +88,12 @@ class Limits:
     def latency_ns(self) -> float:
         """Return the time of one dependent miss."""
         return thread_ns_of(lambda: _chase(self._ring, _LOOKUPS // 4)) / (_LOOKUPS // 4)
+
+
+@functools.lru_cache(maxsize=1)
+def _walk(n_lines: int) -> NDArray[np.int64]:
+    """Return the ring, which takes seconds to make, of the last call again."""
+    return _ring(n_lines)
 
 
 def _copy_ns(words: NDArray[np.int64]) -> float:
