@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
+from typing import NoReturn
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage
@@ -68,6 +69,9 @@ class SignIn:
         """
         login = normalise_login(login)
         key = hashlib.sha256(login.encode()).hexdigest()
+        # A login that is at its limit is refused first: hammering one must not use up everybody's tries.
+        if not await self._limiter.test(self._per_login, key):
+            await self._refuse(self._per_login, key)
         await self._spend(self._overall, "all")
         await self._spend(self._per_login, key)
         async with self._pool.connection() as conn:
@@ -80,7 +84,9 @@ class SignIn:
         return found.guardian_id
 
     async def _spend(self, limit: RateLimitItem, key: str) -> None:
-        if await self._limiter.hit(limit, key):
-            return
+        if not await self._limiter.hit(limit, key):
+            await self._refuse(limit, key)
+
+    async def _refuse(self, limit: RateLimitItem, key: str) -> NoReturn:
         stats = await self._limiter.get_window_stats(limit, key)
         raise TooManyTriesError(max(1, round(stats.reset_time - time.time())))

@@ -165,21 +165,23 @@ class Hub:
 
     async def _refresh(self, ward_ids: set[str], doubted: set[bytes]) -> None:
         """Read what is new of some wards, check every mailbox concerned, then fill those that still may see it."""
+        boxes = self._watching(ward_ids)  # who joins meanwhile was not checked, and gets the next round
         async with self._pool.connection() as conn:
-            places, events = await self._news(conn, ward_ids) if ward_ids else ([], [])
-            watching = {box.token_hash for ward_id in ward_ids for box in self._by_ward.get(ward_id, ())}
-            await self._check(conn, doubted | watching)
+            places, events = await self._news(conn, ward_ids, boxes) if ward_ids else ([], [])
+            await self._check(conn, doubted | {box.token_hash for box in boxes})
         for place in places:
-            for box in self._by_ward.get(place.ward_id, ()):
+            for box in boxes & self._by_ward.get(place.ward_id, set()):
                 box.put_place(place)
-        self._hand_out(events)
+        self._hand_out(events, boxes)
 
-    async def _news(self, conn: Connection, ward_ids: set[str]) -> tuple[list[LivePlace], list[LiveEvent]]:
+    async def _news(
+        self, conn: Connection, ward_ids: set[str], boxes: set[Mailbox]
+    ) -> tuple[list[LivePlace], list[LiveEvent]]:
         newest = await streams.newest_events(conn, ward_ids)
-        for box in self._watching(ward_ids):
+        for box in boxes:
             box.start(newest)
         after = {
-            ward_id: min((b.cursor[ward_id] for b in self._by_ward.get(ward_id, ())), default=newest[ward_id])
+            ward_id: min((box.cursor[ward_id] for box in boxes if ward_id in box.ward_ids), default=newest[ward_id])
             for ward_id in ward_ids
         }
         behind = {ward_id: event_id for ward_id, event_id in after.items() if event_id < newest[ward_id]}
@@ -214,9 +216,9 @@ class Hub:
                 elif box.ward_ids != allowed[token_hash]:
                     self._close(box, "guardianship")
 
-    def _hand_out(self, events: Iterable[LiveEvent]) -> None:
+    def _hand_out(self, events: Iterable[LiveEvent], boxes: set[Mailbox]) -> None:
         for event in events:
-            for box in list(self._by_ward.get(event.ward_id, ())):
+            for box in boxes & self._by_ward.get(event.ward_id, set()):
                 box.put_event(event)
                 if box.closed:
                     self._close(box, box.closed)

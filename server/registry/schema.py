@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from cryptography.hazmat.primitives import serialization
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from server.accounts.codes import normalise, normalise_login
 from server.registry.errors import RegistryError
 from wire.errors import KeyFileError
 from wire.keys import decode_public
@@ -29,10 +30,23 @@ def _public_key(text: str) -> str:
     return text
 
 
+def _login(text: str) -> str:
+    if not normalise_login(text):
+        raise ValueError("nothing is left of it but blanks")
+    return text
+
+
+def _code(text: str) -> str:
+    # Compared without blanks and hyphens: a code of nothing else would let everybody in.
+    if len(normalise(text)) < MIN_CODE:
+        raise ValueError(f"at least {MIN_CODE} letters or digits wanted")
+    return text
+
+
+MIN_CODE: Final = 6
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Lat = Annotated[float, Field(ge=-90, le=90)]
-Lon = Annotated[float, Field(ge=-180, le=180)]
 Lon = Annotated[float, Field(ge=-180, le=180)]
 
 
@@ -114,8 +128,8 @@ class Guardian(_Part):
     """Someone who watches over wards."""
 
     id: Id
-    login: Text
-    code: Text
+    login: Annotated[Text, AfterValidator(_login)]
+    code: Annotated[Text, AfterValidator(_code)]
     name_ja: Text
     name_en: Text
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
@@ -198,7 +212,7 @@ def _check_unique(registry: Registry) -> None:
         "tags[{}].id": [item.id for item in registry.tags],
         "wards[{}].id": [item.id for item in registry.wards],
         "guardians[{}].id": [item.id for item in registry.guardians],
-        "guardians[{}].login": [item.login for item in registry.guardians],
+        "guardians[{}].login": [normalise_login(item.login) for item in registry.guardians],
         "places[{}].id": [item.id for item in registry.places],
         "watches[{}]": [(item.ward, item.place) for item in registry.watches],
         "wards[{}].tag": [item.tag or (number,) for number, item in enumerate(registry.wards)],

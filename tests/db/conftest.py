@@ -147,9 +147,9 @@ def _registry(tags: dict[str, Air], boxes: dict[str, Box]) -> dict[str, Any]:
         for name, box in boxes.items()
     ]  # fmt: skip
     guardians = [
-        {"id": "g-1", "login": "demo", "code": "1234", "name_ja": "母", "name_en": "Mother", "email": "a@example.jp",
+        {"id": "g-1", "login": "demo", "code": "123456", "name_ja": "母", "name_en": "Mother", "email": "a@example.jp",
          "wards": ["w-1"], "push": {"endpoint": "http://127.0.0.1/p", "p256dh": "k", "auth": "a"}},
-        {"id": "g-2", "login": "other", "code": "5678", "name_ja": "父", "name_en": "Father", "email": None,
+        {"id": "g-2", "login": "other", "code": "567890", "name_ja": "父", "name_en": "Father", "email": None,
          "wards": ["w-2"], "push": None},
     ]  # fmt: skip
     school = {"id": "school", "name_ja": "小学校", "name_en": "School", "kind": "school", "lat_deg": LAT_DEG,

@@ -36,19 +36,19 @@ async def test_keys_lie_wrapped_and_codes_hashed(town: Town) -> None:
     with pytest.raises(KeysError):
         kek.unwrap(bytes(32), wrapped)
     phc = town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0]
-    assert is_code_of(phc, "1234")
-    assert "1234" not in phc
+    assert is_code_of(phc, "123456")
+    assert "123456" not in phc
 
 
 async def test_a_changed_registry_updates(town: Town) -> None:
     changed = copy.deepcopy(town.registry)
     changed["wards"][0]["tag"], changed["wards"][1]["tag"] = "t-2", "t-1"
-    changed["guardians"][0]["code"] = "9999"
+    changed["guardians"][0]["code"] = "999999"
     changed["places"][0]["radius_m"] = 90
     await town.import_again(changed)
     assert town.ask("SELECT id, tag_id FROM ward ORDER BY id") == [("w-1", "t-2"), ("w-2", "t-1"), ("w-3", "t-old")]
     assert town.ask("SELECT radius_m FROM place") == [(90,)]
-    assert is_code_of(town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0], "9999")
+    assert is_code_of(town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0], "999999")
 
 
 async def test_what_a_family_and_the_city_decided_survives_an_import(town: Town) -> None:
@@ -89,6 +89,9 @@ BREAK: dict[str, Callable[[dict[str, Any]], object]] = {
     "wards[0].tag": lambda d: d["wards"][0].update(tag="t-9"),
     "wards[1].tag": lambda d: d["wards"][1].update(tag="t-1"),
     "guardians[1].wards[0]": lambda d: d["guardians"][1].update(wards=["w-9"]),
+    "guardians[0].code": lambda d: d["guardians"][0].update(code=" - - - - "),
+    "guardians[0].login": lambda d: d["guardians"][0].update(login="\u3000"),
+    "guardians[1].login": lambda d: d["guardians"][1].update(login=d["guardians"][0]["login"].upper()),
     "guardians[0].email": lambda d: d["guardians"][0].update(email="nobody"),
     "places[0].radius_m": lambda d: d["places"][0].update(radius_m=0),
     "places[0].lat_deg": lambda d: d["places"][0].update(lat_deg=91),

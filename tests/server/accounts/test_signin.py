@@ -20,6 +20,18 @@ async def test_everybody_together_is_limited_too(db: ServerConfig) -> None:
         assert 0 < raised.value.retry_after_s <= 60
 
 
+async def test_who_hammers_one_login_does_not_use_up_the_tries_of_all(db: ServerConfig) -> None:
+    async with make_pool(db.dsn("api"), max_size=1) as pool:
+        signin = SignIn(pool, SignInLimits(per_login="1 per minute", overall="3 per minute"))
+        with pytest.raises(WrongCodeError):
+            await signin.check("a", "0000")
+        for _ in range(5):
+            with pytest.raises(TooManyTriesError):
+                await signin.check("a", "0000")
+        with pytest.raises(WrongCodeError):
+            await signin.check("b", "0000")
+
+
 async def test_a_limit_is_forgotten_in_time(db: ServerConfig) -> None:
     async with make_pool(db.dsn("api"), max_size=1) as pool:
         signin = SignIn(pool, SignInLimits(per_login="1 per second"))

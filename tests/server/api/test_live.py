@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
+import psycopg
 from fastapi import FastAPI
+
+from server.config import ServerConfig
 
 SignIn = Callable[[str], Awaitable[httpx.AsyncClient]]
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -122,6 +125,20 @@ async def test_a_stream_that_comes_back_gets_what_it_missed(signed_in: SignIn, s
     async with streaming(client, **{"last-event-id": again[-1]["id"]}) as stream:
         assert [message["event"] for message in await take(stream, 1)] == ["place"]
         assert await is_quiet(stream)
+
+
+async def test_a_stream_that_joins_while_another_catches_up_starts_from_now(
+    signed_in: SignIn, town: ServerConfig
+) -> None:
+    behind, fresh = await signed_in("demo"), await signed_in("demo")
+    async with await psycopg.AsyncConnection.connect(town.dsn()) as conn:
+        await conn.execute("LOCK TABLE last_place IN ACCESS EXCLUSIVE MODE")  # holds the look-up for the first one
+        async with streaming(behind, **{"last-event-id": "ward-yui=0"}) as old, streaming(fresh) as new:
+            await asyncio.sleep(0.3)
+            await conn.rollback()
+            assert [message["event"] for message in await take(old, 4)] == ["event"] * 3 + ["place"]
+            assert [message["event"] for message in await take(new, 1)] == ["place"]
+            assert await is_quiet(new)
 
 
 async def test_an_id_that_we_never_gave_is_no_id(signed_in: SignIn, sql: Sql) -> None:
