@@ -15,11 +15,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.api import problems
+from wire import cose
 
 log = logging.getLogger(__name__)
 
 BATCHES_PATH: Final = "/api/v1/batches"
-MAX_BATCH_BYTES: Final = 1_000_000
+MAX_BATCH_BYTES: Final = cose.MAX_OCTETS
+"""As over MQTT: what one way takes the other must not refuse, or a phone would send it for ever."""
 MAX_BODY_BYTES: Final = 16_384
 
 _POLICY: Final = (

@@ -20,8 +20,6 @@ from wire.errors import BatchError, MessageError, SealError, TopicError
 from wire.messages import Heartbeat
 from wire.seal import Header
 
-MAX_OCTETS = batches.MAX_BYTES + 4096
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -83,7 +81,7 @@ class Opener:
             return Refused("topic", "", message)
         if topic.city != self.city:
             return Refused("wrong-city", topic.detector, message)
-        if len(message.payload) > MAX_OCTETS:
+        if len(message.payload) > cose.MAX_OCTETS:
             return Refused("too-large", topic.detector, message)
         detector = self.detectors.get(topic.detector)
         if detector is None:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from server.api.bridge import MAX_OUTSTANDING
 from server.config import BrokerConfig, CityConfig, ServerConfig
 from wire import keys, seal, topics
+from wire.cose import MAX_OCTETS
 from wire.messages import Receipt
 from wire.seal import Header
 
@@ -145,10 +146,10 @@ async def test_a_body_that_is_no_envelope_is_malformed(client: Client) -> None:
 
 async def test_a_megabyte_is_too_large_told_or_not(client: Client) -> None:
     async def chunks() -> AsyncIterator[bytes]:
-        for _ in range(101):
+        for _ in range(102):
             yield bytes(10_000)
 
-    for content in (bytes(1_000_001), chunks()):
+    for content in (bytes(MAX_OCTETS + 1), chunks()):
         answer = await client().post("/api/v1/batches", content=content, headers=COSE)
         assert (answer.status_code, answer.json()["code"]) == (413, "too-large")
 
