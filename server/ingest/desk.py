@@ -11,6 +11,7 @@ from server.core.flags import SUSPICIOUS
 from server.core.places import Event
 from server.core.rows import Heard
 from server.ingest.clocks import TOLERANCE_MS, DetectorClock
+from server.ingest.letters import LetterBudget
 from server.ingest.open import Beat, Opened, Refused, heard
 from server.ingest.roster import Roster
 from server.store import batch, dead_letter, erasure, event, fix, health, live, presence, retention, sighting, tagstate
@@ -68,6 +69,7 @@ class Desk:
         engine: made of the same roster.
         tolerance_ms: within which a detector's clock counts as right, town time.
         clocks: of detectors, by id.
+        letters: how much of what is refused may be kept.
     """
 
     conn: Connection
@@ -75,6 +77,7 @@ class Desk:
     engine: Engine
     tolerance_ms: int = TOLERANCE_MS
     clocks: dict[str, DetectorClock] = field(default_factory=dict)
+    letters: LetterBudget = field(default_factory=LetterBudget)
 
     async def work(self, work: Work) -> Done:
         """Commit what is new in `work`.
@@ -93,6 +96,7 @@ class Desk:
         kept = every.take(is_kept)
         outcome = await asyncio.to_thread(self.engine.step, kept, work.received_ms)
         rows = _cursor_rows(fresh, every, kept, outcome)
+        letters = self.letters.admit(_letter(refused) for refused in work.refused[:MAX_LETTERS])
         async with self.conn.transaction():
             await erasure.share(self.conn)
             await store_roster.check(self.conn, self.roster.version)  # a ward erased just now is written of no more
@@ -102,7 +106,7 @@ class Desk:
             events, notices = await event.tell(self.conn, outcome.events, work.received_ms)
             await health.save(self.conn, healths)
             await health.save_offline(self.conn, gone, work.received_ms)
-            await dead_letter.add(self.conn, [_letter(refused) for refused in work.refused[:MAX_LETTERS]])
+            await dead_letter.add(self.conn, letters)
             await live.announce(
                 self.conn,
                 [*((ward, "place") for ward in outcome.last_places), *((told.ward, "event") for told in events)],
