@@ -21,7 +21,7 @@ from edge.retry import stop_if_cancelled, wait_s
 from wire import seal, topics
 from wire.errors import MessageError, OutboxError, SealError
 from wire.messages import Heartbeat, Receipt
-from wire.outbox import Outbox, Pending
+from wire.outbox import Outbox
 from wire.window import SendWindow
 
 log = logging.getLogger(__name__)
@@ -149,23 +149,19 @@ class Uplink:
                     "receipt.late",
                     extra={"detector": self.sealer.detector, "batches": len(late), "sequence": late[0]},
                 )
-            for item in self._next():
+            for item in self.window.next_batches(self.outbox):
                 self.window.sent(item.sequence, time.monotonic())
                 await client.publish(topic, item.payload, qos=1)
                 stop_if_cancelled()
                 self.health.counts["batches_sent"] += 1
             self.put.clear()
-            if self._next():
+            if self.window.next_batches(self.outbox):
                 continue
             try:
                 async with asyncio.timeout(self.window.wait_s(time.monotonic())):
                     await self.put.wait()
             except TimeoutError:
                 pass
-
-    def _next(self) -> list[Pending]:
-        pending = {p.sequence: p for p in self.outbox.pending(2 * self.window.size)}
-        return [pending[sequence] for sequence in self.window.next_to_send(list(pending))]
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

@@ -36,6 +36,8 @@ ANSWER_S: Final = 10.0
 COSE: Final = "application/cose"
 MAX_RECEIPT_OCTETS: Final = 65_536
 GOODBYE_S: Final = 1.0
+MOST_PAUSE_S: Final = 60.0
+"""Wall seconds at the most between two requests while something waits: new rows wait behind an old failure, too."""
 
 
 class Uplink(Protocol):
@@ -153,22 +155,18 @@ class MqttUplink:
         while True:
             if late := self.window.on_timeout(time.monotonic()):
                 log.warning("receipt.late", extra={"batches": len(late)})
-            for item in self._next():
+            for item in self.window.next_batches(self.receipts.outbox):
                 self.window.sent(item.sequence, time.monotonic())
                 await client.publish(topic, item.payload, qos=1)
                 stop_if_cancelled()
             self.put.clear()
-            if self._next():
+            if self.window.next_batches(self.receipts.outbox):
                 continue
             try:
                 async with asyncio.timeout(self.window.wait_s(time.monotonic())):
                     await self.put.wait()
             except TimeoutError:
                 pass
-
-    def _next(self) -> list[Pending]:
-        pending = {item.sequence: item for item in self.receipts.outbox.pending(2 * self.window.size)}
-        return [pending[sequence] for sequence in self.window.next_to_send(list(pending))]
 
     async def _receive(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
@@ -185,6 +183,7 @@ class HttpsUplink:
     receipts: Receipts
     put: asyncio.Event
     failures: int = field(default=0, init=False)
+    _tried: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Send for ever."""
@@ -201,12 +200,16 @@ class HttpsUplink:
                 except (httpx.HTTPError, UploadError, OutboxError) as error:
                     self.failures += 1
                     log.warning("upload.failed", extra={"reason": _reason(error), "attempt": self.failures})
-                    await asyncio.sleep(wait_s(self.failures, most_s=120.0))
+                    await asyncio.sleep(wait_s(self.failures, most_s=MOST_PAUSE_S))
 
     async def _empty(self, client: httpx.AsyncClient) -> None:
-        while pending := self.receipts.outbox.pending(8):
+        """Send what waits, in turn: a batch that the city does not take comes again after the others."""
+        outbox = self.receipts.outbox
+        while pending := outbox.pending(8, after=self._tried) or outbox.pending(8):
             for item in pending:
+                self._tried = item.sequence
                 await self._send(client, item)
+                self.failures = 0
 
     async def _send(self, client: httpx.AsyncClient, item: Pending) -> None:
         headers = {"Content-Type": COSE, "Accept": COSE}

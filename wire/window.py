@@ -1,11 +1,15 @@
 """Which batches to send when: a sliding window over numbered batches, without clock or I/O.
 
 A batch is done only when the server's receipt names it. The window shrinks to one after a time-out and grows by one
-with each receipt, so that a slow server slows its detectors instead of drowning in repeats.
+with each receipt, so that a slow server slows its detectors instead of drowning in repeats. A batch that timed out lets
+the others pass and comes again after them, in turn: one that the server never answers, because the detector's key has
+changed or its octets have, must not hold up the rest for ever.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from wire.outbox import Outbox, Pending
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class SendWindow:
     allowed: int = field(init=False)
     timeouts: int = field(default=0, init=False)
     _due_at_s: dict[int, float] = field(default_factory=dict, init=False, repr=False)
+    _passed: int = field(default=0, init=False, repr=False)
+    _last_late: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.timeout_s <= 0:
@@ -37,6 +43,19 @@ class SendWindow:
         """Return what of `pending` to send now: what is not on its way already, as far as there is room."""
         room = self.allowed - len(self._due_at_s)
         return tuple(n for n in pending if n not in self._due_at_s)[: max(room, 0)]
+
+    def next_batches(self, outbox: Outbox) -> list[Pending]:
+        """Return the batches to send now: what never timed out first, then the others, one round after another.
+
+        Raises:
+            OutboxError: the disk failed.
+        """
+        limit = 2 * self.size
+        found = outbox.pending(limit, after=self._passed)
+        if self._passed:
+            found += outbox.pending(limit, after=self._last_late) or outbox.pending(limit)
+        by_sequence = {batch.sequence: batch for batch in found}
+        return [by_sequence[sequence] for sequence in self.next_to_send(list(by_sequence))]
 
     def sent(self, sequence: int, now_s: float) -> None:
         """Note that a batch left at `now_s` (any monotonic clock)."""
@@ -56,6 +75,8 @@ class SendWindow:
                 del self._due_at_s[sequence]
             self.allowed = 1
             self.timeouts += 1
+            self._passed = max(self._passed, *late)
+            self._last_late = late[-1]
         return late
 
     def on_disconnect(self) -> None:

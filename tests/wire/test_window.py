@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wire.messages import Receipt
+from wire.outbox import Outbox
 from wire.window import SendWindow
 
 
@@ -33,6 +37,27 @@ def test_a_time_out_resends_one_at_a_time_until_receipts_come() -> None:
     assert send(window, [1, 2, 3, 4], 10.0) == (1,)
     window.on_receipt([1])
     assert send(window, [2, 3, 4], 11.0) == (2, 3)
+
+
+def test_batches_that_are_never_answered_hold_up_no_other(tmp_path: Path) -> None:
+    window = SendWindow(size=2, timeout_s=10.0)
+    unanswered = {1, 2, 3, 5}
+    tries: dict[int, int] = dict.fromkeys(range(1, 9), 0)
+    with Outbox.open(tmp_path / "outbox.db", max_bytes=1 << 20) as outbox:
+        for _ in tries:
+            outbox.put(1, 0, lambda *_: b"sealed")
+        for now_s in range(0, 200, 10):
+            window.on_timeout(now_s)
+            while batches := window.next_batches(outbox):
+                for batch in batches:
+                    window.sent(batch.sequence, now_s)
+                    tries[batch.sequence] += 1
+                done = tuple(sequence for sequence in window.outstanding if sequence not in unanswered)
+                outbox.settle(Receipt(outbox.epoch, done))
+                window.on_receipt(done)
+        assert {batch.sequence for batch in outbox.pending(9)} == unanswered
+    assert all(tries[sequence] == 1 for sequence in set(tries) - unanswered)
+    assert all(tries[sequence] > 3 for sequence in unanswered)
 
 
 def test_repeated_and_unknown_receipts_open_nothing() -> None:
