@@ -39,6 +39,7 @@ _AHEAD: Final = 8
 _SPEED: Final = model.MAX_SPEED_M_S
 _WALK: Final = model.WALK_M_S
 _BOTH_HEAR_M: Final = 2 * model.MAX_RANGE_M
+_FAR_M: Final = 1_000.0
 _SMOOTH_MS: Final = model.SMOOTH_MS
 _JUMP_HITS: Final = model.JUMP_HITS
 _JUMP_SPAN_MS: Final = model.JUMP_SPAN_MS
@@ -113,6 +114,7 @@ class Heard(NamedTuple):
         weight: how much a detector counts, 0 for one that does not take part.
         range_m: within which two of three are heard that strongly.
         accuracy_m: of its own place.
+        detector: its row.
     """
 
     east_m: NDArray[np.float64]
@@ -120,6 +122,7 @@ class Heard(NamedTuple):
     weight: NDArray[np.float64]
     range_m: NDArray[np.float64]
     accuracy_m: NDArray[np.float64]
+    detector: NDArray[np.float64]
 
 
 class Stations(NamedTuple):
@@ -158,7 +161,7 @@ def create_fixes(rows: int) -> Fixes:
 
 def create_scratch() -> Heard:
     """Return what `close` works in."""
-    return Heard._make(aligned(8, np.float64) for _ in range(5))
+    return Heard._make(aligned(8, np.float64) for _ in Heard._fields)
 
 
 @kernel
@@ -191,7 +194,11 @@ def close(
         lat_e7, lon_e7 = _open_line(openings.lines, at, count, words, ring, scratch)
         shrink = math.cos(lat_e7 * _RAD_PER_E7)
         _spread(count, shrink, scratch)
-        _group(count, last, tag, lat_e7, lon_e7, shrink, at_ms, scratch)
+        seed = _group(count, last, tag, lat_e7, lon_e7, shrink, at_ms, scratch)
+        if abs(scratch.north_m[seed]) > _FAR_M:  # the first detector is not of the group: measure where that is
+            there = math.cos((lat_e7 + scratch.north_m[seed] / M_PER_E7) * _RAD_PER_E7)
+            _spread(count, there / shrink, scratch)
+            shrink = there
         north_m, east_m, accuracy_m, hearers = _middle(count, scratch)
         row = start + i
         out.tags[row], out.at_ms[row], out.detectors[row] = tag, at_ms, hearers
@@ -239,6 +246,7 @@ def _bare_heard(scratch: Heard) -> Heard:
         bare(scratch.weight),
         bare(scratch.range_m),
         bare(scratch.accuracy_m),
+        bare(scratch.detector),
     )
 
 
@@ -246,7 +254,7 @@ def _bare_heard(scratch: Heard) -> Heard:
 def _open_line(
     lines: NDArray[np.int64], at: int, count: int, words: NDArray[np.int32], ring: NDArray[np.int32], out: Heard
 ) -> tuple[int, int]:
-    """Fill `out` from the words of a line, in 1e-7 degrees from the first; return where that is."""
+    """Fill `out` from the words of a line, from the first on, longitudes not shrunk yet; return where that is."""
     lat_e7, lon_e7 = 0, 0
     for j in range(count):
         word = lines[at + 1 + j]
@@ -257,8 +265,8 @@ def _open_line(
         range_m = RANGE_M[word >> RSSI_SHIFT]
         if j == 0:
             lat_e7, lon_e7 = wide(here), wide(there)
-        out.north_m[j], out.east_m[j] = here - lat_e7, _round_lon(there - lon_e7)
-        out.range_m[j], out.accuracy_m[j] = range_m, accuracy_m
+        out.north_m[j], out.east_m[j] = (here - lat_e7) * M_PER_E7, _round_lon(there - lon_e7) * M_PER_E7
+        out.range_m[j], out.accuracy_m[j], out.detector[j] = range_m, accuracy_m, detector
         out.weight[j] = abs(words[detector + 3]) / (range_m * range_m + accuracy_m * accuracy_m)
     return lat_e7, lon_e7
 
@@ -273,17 +281,16 @@ def _round_lon(lon_e7: int) -> int:
 
 @inlined
 def _spread(count: int, shrink: float, out: Heard) -> None:
-    """Turn 1e-7 degrees into metres."""
+    """Shrink what is east with the latitude."""
     for j in range(count):
-        out.north_m[j] *= M_PER_E7
-        out.east_m[j] *= M_PER_E7 * shrink
+        out.east_m[j] *= shrink
 
 
 @inlined
-def _group(count: int, last: Last, tag: int, lat_e7: int, lon_e7: int, shrink: float, at_ms: int, out: Heard) -> None:
-    """Let only those count that can be right together with the heaviest of those whom the last place allows."""
+def _group(count: int, last: Last, tag: int, lat_e7: int, lon_e7: int, shrink: float, at_ms: int, out: Heard) -> int:
+    """Let only those count that can be right with the heaviest whom the last place allows; return which that is."""
     if count == 1:
-        return
+        return 0
     seed, seed_weight, is_near, has_last = 0, -1.0, False, last.longs[4 * tag + 1] != 0
     elapsed_s = max(0, at_ms - last.longs[4 * tag + 1]) * 0.001 + 10.0
     north_m = (last.words[8 * tag] - lat_e7) * M_PER_E7
@@ -292,13 +299,15 @@ def _group(count: int, last: Last, tag: int, lat_e7: int, lon_e7: int, shrink: f
         slack_m = last.floats[8 * tag + 4] + out.accuracy_m[j] + out.range_m[j] + _SPEED * elapsed_s
         away2 = (out.north_m[j] - north_m) ** 2 + (out.east_m[j] - east_m) ** 2
         may = has_last and away2 <= slack_m * slack_m
-        if (may and not is_near) or (may == is_near and out.weight[j] > seed_weight):
+        is_more = out.weight[j] > seed_weight or (out.weight[j] == seed_weight and out.detector[j] < out.detector[seed])
+        if (may and not is_near) or (may == is_near and is_more):
             seed, seed_weight, is_near = j, out.weight[j], may
     for j in range(count):
         slack_m = _BOTH_HEAR_M + out.accuracy_m[j] + out.accuracy_m[seed]
         away2 = (out.north_m[j] - out.north_m[seed]) ** 2 + (out.east_m[j] - out.east_m[seed]) ** 2
         if away2 > slack_m * slack_m:
             out.weight[j] = 0.0
+    return seed
 
 
 @inlined
