@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from server.config import ServerConfig
 from server.demo.options import DemoOptions
 from server.embedded.postgres import answers
+from server.errors import ConfigError
 from server.supervisor import Part
 
 
@@ -33,12 +34,16 @@ class FamilyPorts:
 
 
 def server_parts(settings: ServerConfig, config_file: Path) -> tuple[TitledPart, ...]:
-    """Return the server's programs in the order in which they start; what is configured by URL is not ours to start."""
+    """Return the server's programs in the order in which they start; what is configured by URL is not ours to start.
+
+    Raises:
+        ConfigError: a program has no port at which one could ask whether it lives.
+    """
     wanted = [
         ("database", "データベース", "database", lambda: answers(settings.dsn()), 60.0),
         ("broker", "ブローカー", "broker", _listens(settings.mqtt_url()), 20.0),
-        ("ingest", "取り込み", "ingest", _listens(f"tcp://127.0.0.1:{settings.ingest.metrics_port}"), 20.0),
-        ("notify", "お知らせ", "notices", _listens(f"tcp://127.0.0.1:{settings.notify.metrics_port}"), 20.0),
+        ("ingest", "取り込み", "ingest", _counts_on("ingest", settings.ingest.metrics_port), 20.0),
+        ("notify", "お知らせ", "notices", _counts_on("notify", settings.notify.metrics_port), 20.0),
         ("api", "アプリとAPI", "app and API", _is_healthy(settings.http.host, settings.http.port), 20.0),
     ]
     foreign = {"database": settings.database.url, "broker": settings.broker.url}
@@ -68,6 +73,14 @@ def town_parts(options: DemoOptions, ports: FamilyPorts) -> tuple[TitledPart, ..
 
 def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", name, *arguments)
+
+
+def _counts_on(program: str, metrics_port: int) -> Callable[[], bool]:
+    if not metrics_port:
+        raise ConfigError(
+            f"{program}.metrics_port is 0, so nobody can ask how it is: run `mimamori init`, it chooses one"
+        )
+    return _listens(f"tcp://127.0.0.1:{metrics_port}")
 
 
 def _listens(url: str) -> Callable[[], bool]:

@@ -10,7 +10,14 @@ from server.demo.parts import server_parts
 from server.demo.run import AlreadyRunningError, keep_running
 from server.demo.screen import Screen
 from server.demo.setup import PortError, prepare
+from server.errors import ConfigError
 from server.supervisor import Supervisor
+
+
+def _settings(state_dir: Path, metrics_port: int) -> config.ServerConfig:
+    counted = {"metrics_port": metrics_port}
+    broker = {"mqtt_port": 1, "nats_port": 2}
+    return config.parse({"state_dir": str(state_dir), "broker": broker, "ingest": counted, "notify": counted})
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -23,8 +30,13 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) ->
 
 
 def test_a_server_leaves_the_state_directory_of_another_alone(tmp_path: Path) -> None:
-    settings = config.parse({"state_dir": str(tmp_path), "broker": {"mqtt_port": 1, "nats_port": 2}})
+    settings = _settings(tmp_path, metrics_port=3)
     with (tmp_path / "demo.lock").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(AlreadyRunningError):
             keep_running(settings, server_parts(settings, tmp_path / "mimamori.toml"))
+
+
+def test_a_program_that_nobody_can_ask_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ingest\.metrics_port"):
+        server_parts(_settings(tmp_path, metrics_port=0), tmp_path / "mimamori.toml")
