@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 from edge.errors import ConfigError
+from wire.address import names_host
 from wire.clock import Clock
 from wire.errors import WireError
 from wire.formats import Formats
@@ -157,8 +158,8 @@ def load(path: Path, environment: Mapping[str, str]) -> EdgeConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from error
     for variable, (section, key) in ENVIRONMENT.items():
-        if variable in environment:
-            table.setdefault(section, {})[key] = environment[variable]
+        if variable in environment and isinstance(table.setdefault(section, {}), dict):
+            table[section][key] = environment[variable]
     return parse(table, path)
 
 
@@ -231,7 +232,7 @@ def _check(config: EdgeConfig, path: Path) -> None:
             check()
         except WireError as error:
             raise ConfigError(path, name, f"is not valid: {error}") from error
-    if config.broker.parts.scheme not in ("mqtt", "mqtts") or not config.broker.parts.hostname:
+    if not names_host(config.broker.url, "mqtt", "mqtts"):
         raise ConfigError(path, "broker.url", "must be mqtt://host:port or mqtts://host:port")
     if config.scan.source != "bluez" and not config.scan.socket_path:
         raise ConfigError(path, "scan.source", 'must be "bluez" or "unix:" and a path')
@@ -264,5 +265,6 @@ def _check_position(position: PositionConfig, path: Path) -> None:
         raise ConfigError(path, "position.lat_deg", "must be -90 to 90")
     if lon_deg is not None and not -180 <= lon_deg <= 180:
         raise ConfigError(path, "position.lon_deg", "must be -180 to 180")
-    if position.gpsd and not position.gpsd.startswith(("unix:/", "tcp://")):
+    is_address = position.gpsd.startswith("unix:/") or names_host(position.gpsd, "tcp", needs_port=True)
+    if position.gpsd and not is_address:
         raise ConfigError(path, "position.gpsd", 'must be "unix:/path" or "tcp://host:port"')

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from mobile_detector.duty import Cycle, DutyPlan
 from mobile_detector.errors import ConfigError
+from wire.address import names_host
 from wire.clock import Clock
 from wire.errors import WireError
 from wire.formats import Formats
@@ -196,8 +197,8 @@ def load(path: Path, environment: Mapping[str, str]) -> DetectorConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from error
     for variable, (section, key) in ENVIRONMENT.items():
-        if variable in environment:
-            table.setdefault(section, {})[key] = environment[variable]
+        if variable in environment and isinstance(table.setdefault(section, {}), dict):
+            table[section][key] = environment[variable]
     return parse(table, path)
 
 
@@ -263,11 +264,11 @@ def _check_names(config: DetectorConfig, path: Path) -> None:
 def _check_ways(config: DetectorConfig, path: Path) -> None:
     if bool(config.broker.url) == bool(config.upload.url):
         raise ConfigError(path, "broker.url", "or upload.url: one of them is needed, and only one")
-    if config.broker.url and (config.broker.parts.scheme not in ("mqtt", "mqtts") or not config.broker.parts.hostname):
+    if config.broker.url and not names_host(config.broker.url, "mqtt", "mqtts"):
         raise ConfigError(path, "broker.url", "must be mqtt://host:port or mqtts://host:port")
-    upload = urlsplit(config.upload.url)
-    is_local = upload.scheme == "http" and upload.hostname in ("127.0.0.1", "::1", "localhost")
-    if config.upload.url and not is_local and (upload.scheme != "https" or not upload.hostname):
+    url = config.upload.url
+    is_local = names_host(url, "http") and urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+    if url and not is_local and not names_host(url, "https"):
         raise ConfigError(path, "upload.url", "must be https://host/path; http: on loopback only")
 
 
@@ -294,5 +295,6 @@ def _check_ranges(config: DetectorConfig, path: Path) -> None:
         raise ConfigError(path, "position", "needs both lat_deg and lon_deg")
     if (position.lat_deg is None) == (not position.gpsd):
         raise ConfigError(path, "position", "is either fixed or from gpsd")
-    if position.gpsd and not position.gpsd.startswith(("unix:/", "tcp://")):
+    is_address = position.gpsd.startswith("unix:/") or names_host(position.gpsd, "tcp", needs_port=True)
+    if position.gpsd and not is_address:
         raise ConfigError(path, "position.gpsd", 'must be "unix:/path" or "tcp://host:port"')

@@ -72,12 +72,15 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ({"detector": ""}, "detector"),
         ({"keys": {"city_file": "x"}}, "keys.signing_key_file"),
         ({"broker": {"url": "http://x"}}, "broker.url"),
+        ({"broker": {"url": "mqtt://x:99999"}}, "broker.url"),
+        ({"broker": {"url": "mqtt://[::1"}}, "broker.url"),
         ({"broker": {}}, "broker.url"),
         ({"position": {"lat_deg": 34.0}}, "position"),
         ({"position": {"lat_deg": 134.0, "lon_deg": 34.0}}, "position.lat_deg"),
         ({"position": {"lat_deg": 34.0, "lon_deg": 234.0}}, "position.lon_deg"),
         ({"position": {"lat_deg": 34.0, "lon_deg": 134.0, "gpsd": "unix:/g"}}, "position"),
         ({"position": {"gpsd": "usb"}}, "position.gpsd"),
+        ({"position": {"gpsd": "tcp://gpsd"}}, "position.gpsd"),
         ({"clock": {"pace": 60}}, "clock"),
         ({"clock": {"speed": 0}}, "clock"),
     ],
@@ -87,6 +90,12 @@ def test_a_mistake_is_refused_by_its_key(change: dict[str, Any], key: str) -> No
         config.parse(MINIMAL | change, FILE)
     assert caught.value.key == key
     assert str(FILE) in str(caught.value)
+
+
+def test_a_variable_for_a_section_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gw.toml").write_text("broker = 3")
+    with pytest.raises(ConfigError):
+        config.load(tmp_path / "gw.toml", {"MIMAMORI_EDGE_BROKER_URL": "mqtt://b:2"})
 
 
 @pytest.mark.parametrize("text", ["city = ", "city = 'x'\ncity = 'y'", "\x00"])

@@ -52,6 +52,7 @@ def test_a_phone_is_read_with_paths_beside_its_file(tmp_path: Path) -> None:
         ('source = "unix:/run/radio.sock"', "window_s = true", "scan.window_s"),
         ('url = "https://city.example.jp/api/v1/batches"', "", "broker.url"),
         ("https://city.example.jp", "http://city.example.jp", "upload.url"),
+        ("https://city.example.jp", "https://city.example.jp:99999", "upload.url"),
         ("[upload]", '[broker]\nurl = "mqtt://h:1"\n[upload]', "broker.url"),
         ('gpsd = "unix:/run/gpsd.sock"', "", "position"),
         ('gpsd = "unix:/run/gpsd.sock"', "lat_deg = 1", "position"),
