@@ -12,7 +12,6 @@ from edge.errors import EdgeError
 from edge.health import Health
 from edge.keep import Keeper, Sealer
 from edge.position import GpsdClient, Track
-from edge.retry import wait_s
 from edge.scan import Source, open_source
 from edge.sight import Sight
 from edge.uplink import Uplink
@@ -20,6 +19,7 @@ from wire import keys
 from wire.errors import OutboxError, WireError
 from wire.merge import Merge
 from wire.outbox import Outbox
+from wire.retry import wait_s
 from wire.window import SendWindow
 
 log = logging.getLogger(__name__)

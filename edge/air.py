@@ -6,10 +6,10 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
-from edge.retry import wait_s
 from edge.sight import Sight
 from wire.air import AirSession
 from wire.btsnoop import BtsnoopError
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from bleak.exc import BleakError
 
 from edge.bluez_bus import BluezBus, BusError
 from edge.errors import ScanError
-from edge.retry import wait_s
 from edge.sight import Sight
 from wire.clock import Clock
 from wire.formats import Formats
 from wire.frames import EDDYSTONE_UUID16, uuid_text
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

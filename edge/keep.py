@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.position import Track
-from edge.retry import wait_s
 from edge.scan import Source
 from edge.sight import Sight
 from wire import batch, seal
@@ -21,6 +20,7 @@ from wire.errors import OutboxBrokenError, OutboxError, WireError
 from wire.keys import CityBundle, kid
 from wire.merge import Merged, MergeError
 from wire.outbox import Outbox
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from edge.retry import wait_s
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ import aiomqtt
 from edge.config import BrokerConfig
 from edge.health import Health
 from edge.keep import Sealer
-from edge.retry import stop_if_cancelled, wait_s
 from wire import seal, topics
 from wire.errors import MessageError, OutboxError, SealError
 from wire.messages import Heartbeat, Receipt
 from wire.outbox import Outbox
+from wire.retry import stop_if_cancelled, wait_s
 from wire.window import SendWindow
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,6 @@ from mobile_detector.ear import Ear
 from mobile_detector.errors import DetectorError, ZoneError
 from mobile_detector.keep import Keeper
 from mobile_detector.location import MOVING_MPS, Location, open_location
-from mobile_detector.retry import wait_s
 from mobile_detector.scan import Radio, open_radio
 from mobile_detector.tokens import OwnKey
 from mobile_detector.uplink import Receipts, Uplink, open_uplink
@@ -25,6 +24,7 @@ from wire.errors import OutboxError, WireError
 from wire.merge import Merge
 from wire.messages import Heartbeat
 from wire.outbox import Outbox
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

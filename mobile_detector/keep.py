@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mobile_detector.ear import Ear
-from mobile_detector.retry import wait_s
 from mobile_detector.scan import Radio
 from mobile_detector.tokens import Name
 from wire import batch
@@ -19,6 +18,7 @@ from wire.clock import Clock
 from wire.errors import OutboxBrokenError, OutboxError, WireError
 from wire.merge import Merged
 from wire.outbox import Outbox
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

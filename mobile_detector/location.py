@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from mobile_detector.config import PositionConfig
-from mobile_detector.retry import wait_s
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 

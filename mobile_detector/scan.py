@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from mobile_detector.config import DetectorConfig
 from mobile_detector.ear import Ear
-from mobile_detector.retry import wait_s
 from wire.air import AirSession
 from wire.btsnoop import BtsnoopError
 from wire.frames import EDDYSTONE_UUID16, uuid_text
+from wire.retry import wait_s
 
 if TYPE_CHECKING:
     from bleak.backends.device import BLEDevice

@@ -20,12 +20,12 @@ import httpx
 
 from mobile_detector.config import BrokerConfig, DetectorConfig, UploadConfig
 from mobile_detector.errors import UploadError
-from mobile_detector.retry import stop_if_cancelled, wait_s
 from mobile_detector.tokens import Name
 from wire import topics
 from wire.errors import OutboxError, WireError
 from wire.messages import Heartbeat
 from wire.outbox import Outbox, Pending
+from wire.retry import stop_if_cancelled, wait_s
 from wire.window import SendWindow
 
 log = logging.getLogger(__name__)

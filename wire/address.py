@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 
 def names_host(url: str, *schemes: str, needs_port: bool = False) -> bool:
-    """Return whether `url` is of one of the schemes and names a host, with a port from 1 on or, if it may be so, none."""
+    """Return whether `url` has one of the schemes, a host, and a port from 1 on or, if it may be so, none."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -8,7 +8,7 @@ FIRST_S: Final = 0.5
 
 
 def wait_s(failures: int, most_s: float = 30.0) -> float:
-    """Return a random wait after so many failures in a row: doubling, so that a town's phones do not knock as one.
+    """Return a random wait after so many failures in a row: doubling, so that a thousand detectors do not knock as one.
 
     Source: full jitter with a floor of half, after Brooker, Exponential Backoff And Jitter (AWS, 2015).
     """
