@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 HOT_MS: Final = 2 * HOUR_MS
 """An hour stays plain for so long after its end: most of what is late comes by then. Town time."""
-WARDS_A_TURN: Final = 50
-BUDGET_S: Final = 0.5
+WARDS_A_TURN: Final = 20
+BUDGET_S: Final = 0.2
 """Sightings wait for a run of so long; what is left is done by the next one."""
 _PAUSE_S: Final = 30.0
 
