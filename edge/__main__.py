@@ -51,10 +51,10 @@ async def _run(configs: list[config.EdgeConfig], metrics_port: int | None) -> No
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    healths: dict[str, health.Health] = {}
-    server = None if metrics_port is None else await health.serve_metrics(metrics_port, healths)
+    vitals = health.Vitals()
+    server = None if metrics_port is None else await health.serve_metrics(metrics_port, vitals)
     try:
-        await agent.run_all(configs, stop, healths)
+        await agent.run_all(configs, stop, vitals)
     finally:
         if server is not None:
             server.close()

@@ -9,7 +9,7 @@ from typing import Self
 
 from edge.config import EdgeConfig
 from edge.errors import EdgeError
-from edge.health import Health
+from edge.health import Health, Vitals
 from edge.keep import Keeper, Sealer
 from edge.position import GpsdClient, Track
 from edge.scan import Source, open_source
@@ -130,34 +130,33 @@ def _gpsd(config: EdgeConfig, track: Track | None, counts: Counter[str]) -> Gpsd
     return GpsdClient(config.position.gpsd, device, track, counts=counts, now_ms=config.clock.now_ms)
 
 
-async def supervise(config: EdgeConfig, stop: asyncio.Event, healths: dict[str, Health]) -> None:
+async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals) -> None:
     """Run one agent until `stop`; when it fails, say so, wait and start it anew.
 
     Args:
         config: of the agent.
         stop: set from outside.
-        healths: filled in by detector, for metrics.
+        vitals: told what runs and what failed.
     """
-    failures = 0
+    detector = config.detector
+    vitals.failures[detector] = 0
     while not stop.is_set():
         try:
             agent = Agent.open(config)
-            healths[config.detector] = agent.health
-            agent.health.counts["restarts"] = failures
-            log.info(
-                "agent.started", extra={"detector": config.detector, "source": config.scan.source.partition(":")[0]}
-            )
+            vitals.running[detector] = agent.health
+            log.info("agent.started", extra={"detector": detector, "source": config.scan.source.partition(":")[0]})
             await agent.run(stop)
         except (EdgeError, WireError) as error:
-            failures += 1
             reason = type(error).__name__
-            log.error("agent.failed", extra={"detector": config.detector, "reason": reason, "attempt": failures})  # noqa: TRY400
+            log.error("agent.failed", extra={"detector": detector, "reason": reason})  # noqa: TRY400 -- the kind of error says it all
         except Exception:
-            failures += 1
-            log.exception("agent.crashed", extra={"detector": config.detector, "attempt": failures})
+            log.exception("agent.crashed", extra={"detector": detector})
         else:
             return
-        await _stop_or_wait(stop, wait_s(failures, most_s=60.0))
+        finally:
+            vitals.running.pop(detector, None)  # its outbox is closed: there is nothing to ask it any more
+        vitals.failures[detector] += 1
+        await _stop_or_wait(stop, wait_s(vitals.failures[detector], most_s=60.0))
 
 
 async def _stop_or_wait(stop: asyncio.Event, limit_s: float) -> None:
@@ -168,8 +167,8 @@ async def _stop_or_wait(stop: asyncio.Event, limit_s: float) -> None:
         pass
 
 
-async def run_all(configs: list[EdgeConfig], stop: asyncio.Event, healths: dict[str, Health]) -> None:
+async def run_all(configs: list[EdgeConfig], stop: asyncio.Event, vitals: Vitals) -> None:
     """Run an agent for each configuration in this process until `stop`."""
     async with asyncio.TaskGroup() as agents:
         for config in configs:
-            agents.create_task(supervise(config, stop, healths))
+            agents.create_task(supervise(config, stop, vitals))

@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 from edge.sight import Sight
+from wire.errors import OutboxError
 from wire.messages import Heartbeat
 from wire.outbox import Outbox
 
@@ -73,6 +73,34 @@ class Health:
         return samples
 
 
+@dataclass(slots=True)
+class Vitals:
+    """How the agents of one process are.
+
+    Attributes:
+        running: by detector; one that failed and waits for its next start is not among them.
+        failures: how often each had to be started anew.
+    """
+
+    running: dict[str, Health] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def text(self) -> str:
+        """Return all samples in Prometheus' text format."""
+        lines = [line for health in self.running.values() for line in _lines(health)]
+        for detector, count in self.failures.items():
+            lines.append(f'{PREFIX}agent_failures_total{{detector="{detector}"}} {count}')
+            lines.append(f'{PREFIX}agent_up{{detector="{detector}"}} {int(detector in self.running)}')
+        return "\n".join(lines) + "\n"
+
+
+def _lines(health: Health) -> list[str]:
+    try:
+        return health.lines()
+    except OutboxError:  # a failing disk takes its own gateway's samples away, nobody else's
+        return []
+
+
 def software() -> str:
     """Return name and version of this program."""
     try:
@@ -81,14 +109,14 @@ def software() -> str:
         return "mimamori-edge"
 
 
-async def serve_metrics(port: int, agents: Mapping[str, Health]) -> asyncio.Server:
+async def serve_metrics(port: int, vitals: Vitals) -> asyncio.Server:
     """Return a server on the loopback address that answers every request with all agents' samples."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(5):
                 await reader.readuntil(b"\r\n\r\n")
-            body = "\n".join(line for health in agents.values() for line in health.lines()).encode() + b"\n"
+            body = vitals.text().encode()
             head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {len(body)}\r\n"
             writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
             await writer.drain()

@@ -205,15 +205,15 @@ def until() -> Callable[[Callable[[], bool]], "asyncio.Future[None]"]:
 def running() -> Callable[..., AbstractAsyncContextManager[asyncio.Event]]:
     """Run agents inside the block and stop them in order at its end."""
     from edge.agent import run_all  # noqa: PLC0415 -- most tests here run no agent
-    from edge.health import Health  # noqa: PLC0415 -- as above
+    from edge.health import Health, Vitals  # noqa: PLC0415 -- as above
 
     @contextlib.asynccontextmanager
     async def run(*configs: EdgeConfig) -> AsyncIterator[dict[str, Health]]:
         stop = asyncio.Event()
-        healths: dict[str, Health] = {}
-        task = asyncio.create_task(run_all(list(configs), stop, healths))
+        vitals = Vitals()
+        task = asyncio.create_task(run_all(list(configs), stop, vitals))
         try:
-            yield healths
+            yield vitals.running
         finally:
             stop.set()
             await task

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from edge.health import Health, serve_metrics
+from edge.health import Health, Vitals, serve_metrics
 from edge.sight import Sight
 from wire.formats import Formats
 from wire.merge import Merge
@@ -32,7 +32,7 @@ def test_a_heartbeat_says_what_was_heard_and_what_waits(health: Health) -> None:
 
 async def test_metrics_are_served_as_prometheus_text(health: Health) -> None:
     health.counts["broker_failures"] += 2
-    async with await serve_metrics(0, {"gw-1": health}) as server:
+    async with await serve_metrics(0, Vitals({"gw-1": health})) as server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = (await reader.read()).decode()
@@ -45,10 +45,22 @@ async def test_metrics_are_served_as_prometheus_text(health: Health) -> None:
 
 
 async def test_who_asks_badly_gets_nothing_and_harms_nobody(health: Health) -> None:
-    async with await serve_metrics(0, {"gw-1": health}) as server:
+    async with await serve_metrics(0, Vitals({"gw-1": health})) as server:
         for question in (b"", b"x" * 100_000):
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             writer.write(question)
             writer.write_eof()
             assert await reader.read() == b""
             writer.close()
+
+
+def test_a_gateway_that_failed_is_down_and_leaves_its_neighbours_samples(health: Health, tmp_path: Path) -> None:
+    closed = Health("gw-2", health.sight, Outbox.open(tmp_path / "closed.db", max_bytes=10**6))
+    closed.outbox.close()
+    vitals = Vitals({"gw-1": health, "gw-2": closed})
+    vitals.failures.update({"gw-1": 0, "gw-3": 2})
+    lines = vitals.text().splitlines()
+    assert 'mimamori_edge_pending_rows{detector="gw-1"} 3' in lines
+    assert 'mimamori_edge_agent_up{detector="gw-1"} 1' in lines
+    assert 'mimamori_edge_agent_up{detector="gw-3"} 0' in lines
+    assert 'mimamori_edge_agent_failures_total{detector="gw-3"} 2' in lines
