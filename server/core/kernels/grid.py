@@ -13,7 +13,7 @@ from server.core.kernels.line import bare, prefetch, wide
 from server.core.kernels.places import cell_of, column_of, home_of, row_of, slot_of
 
 _MAX_CELLS: Final = 1024
-_AHEAD: Final = 16
+_BLOCK: Final = 64
 
 
 class Grid(NamedTuple):
@@ -52,6 +52,9 @@ def match(
 ) -> int:
     """Return how many pairs of place and fence there are, the place being inside; the first fill `out`.
 
+    Works block by block in stages, each asking memory for what the next one reads; one place at a time would wait for
+    three misses in a row, and for one more each fence.
+
     Args:
         fences: all.
         grid: of them.
@@ -60,19 +63,37 @@ def match(
         out: shape (m, 2), number of the place and row of the fence.
     """
     keys, mask, words, pairs = bare(grid.keys), grid.keys.size - 1, bare(fences.words), 0
-    for i in range(lat_e7.size):
-        if i + _AHEAD < lat_e7.size:
-            ahead = cell_of(wide(lat_e7[i + _AHEAD]), wide(lon_e7[i + _AHEAD]))
-            prefetch(keys, home_of(mask, ahead))
-        lat, lon = wide(lat_e7[i]), wide(lon_e7[i])
-        slot = slot_of(keys, mask, cell_of(lat, lon))
-        if slot >= 0 and keys[slot] != -1:
-            pairs = _try(
-                words, fences, grid.fences, grid.starts[slot], grid.starts[slot + 1], (i, lat, lon), out, pairs
-            )
-        if grid.large.size:
-            pairs = _try(words, fences, grid.large, 0, grid.large.size, (i, lat, lon), out, pairs)
+    starts, rows, slots = bare(grid.starts), bare(grid.fences), np.empty(_BLOCK, np.int64)
+    for begin in range(0, lat_e7.size, _BLOCK):
+        end = min(begin + _BLOCK, lat_e7.size)
+        for i in range(begin, end):
+            prefetch(keys, home_of(mask, cell_of(wide(lat_e7[i]), wide(lon_e7[i]))))
+        for i in range(begin, end):
+            slot = slot_of(keys, mask, cell_of(wide(lat_e7[i]), wide(lon_e7[i])))
+            slots[i - begin] = slot if slot >= 0 and keys[slot] != -1 else -1
+            prefetch(starts, max(slot, 0))
+        _approach(slots, end - begin, starts, rows, words)
+        for i in range(begin, end):
+            slot, place = slots[i - begin], (i, wide(lat_e7[i]), wide(lon_e7[i]))
+            if slot >= 0:
+                pairs = _try(words, fences, grid.fences, starts[slot], starts[slot + 1], place, out, pairs)
+            if grid.large.size:
+                pairs = _try(words, fences, grid.large, 0, grid.large.size, place, out, pairs)
     return pairs
+
+
+@inlined
+def _approach(
+    slots: NDArray[np.int64], count: int, starts: NDArray[np.int32], rows: NDArray[np.int32], words: NDArray[np.int32]
+) -> None:
+    """Ask memory for all fences of the cells of a block, first for their lists, then for themselves."""
+    for i in range(count):
+        if slots[i] >= 0:
+            prefetch(rows, wide(starts[slots[i]]))
+    for i in range(count):
+        if slots[i] >= 0:
+            for j in range(starts[slots[i]], starts[slots[i] + 1]):
+                prefetch(words, WORDS * wide(rows[j]))
 
 
 @inlined
