@@ -1,6 +1,7 @@
 """How figures are shown: a table each, a picture each, and for machines one JSON object as the last line."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 FOLDER: Final = Path("artefacts/bench")
+_WIDTH = 130
+"""Of tables that go into a file."""
 _INK = "#1a1a1c"
 _COLOURS: Final = ("#0017c1", "#c74700", "#197a4b", "#8843e1", "#626264", "#b78f00")
 
@@ -22,7 +25,7 @@ class Report:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._console = Console()
+        self._console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
         self.figures: dict[str, object] = {"benchmark": name}
 
     def say(self, text: str) -> None:
@@ -82,7 +85,9 @@ class _Figure:
         import matplotlib as mpl  # noqa: PLC0415 - slow to load, and only for the pictures
 
         mpl.use("Agg")
-        mpl.rcParams.update({"svg.hashsalt": name, "text.color": _INK, "axes.labelcolor": _INK, "font.size": 10})
+        mpl.rcParams.update(
+            {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": _INK, "axes.labelcolor": _INK, "font.size": 10}
+        )
         from matplotlib import pyplot as plt  # noqa: PLC0415 - after the back end is chosen
 
         self._path = FOLDER / f"{name}-{what}"
