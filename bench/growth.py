@@ -1,7 +1,7 @@
 """What a sighting costs the core, step by step, and how that grows with tags, detectors and cores."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,16 +104,29 @@ def by_detectors(n_tags: int, n_detectors: Sequence[int]) -> dict[int, float]:
 
 
 def by_cores(size: Size, runs: int = RUNS) -> Race:
-    """Return wall times of two halves of a town, one after the other and both at once, each in its own engine."""
+    """Return times of two halves of a town, each in its own engine.
+
+    Entrants "one" and "two" are wall times of one half after the other and of both at once; "alone" and "beside" are
+    the processor time that a half takes then.
+    """
     half = Size(size.n_tags // 2, size.n_active // 2, size.n_detectors // 2)
     halves = [_warm(half), _warm(half)]
+    ns = {"alone": [0.0, 0.0], "beside": [0.0, 0.0]}
 
-    def take(core: Core, stream: Stream) -> None:
-        core.feed(next(stream))
+    def take(which: int, how: str) -> None:
+        core, stream = halves[which]
+        ns[how][which] = core.feed(next(stream))
 
-    works = [lambda pair=pair: take(*pair) for pair in halves]
+    def works(how: str) -> list[Callable[[], None]]:
+        return [lambda which=which: take(which, how) for which in range(2)]  # type: ignore[misc]
+
     return alternate(
-        {"one": lambda: sum(together([work]) for work in works), "two": lambda: together(works)},
+        {
+            "one": lambda: sum(together([work]) for work in works("alone")),
+            "two": lambda: together(works("beside")),
+            "alone": lambda: sum(ns["alone"]),
+            "beside": lambda: sum(ns["beside"]),
+        },
         runs,
     )
 
