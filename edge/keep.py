@@ -14,9 +14,9 @@ from edge.position import Track
 from edge.scan import Source
 from edge.sight import Sight
 from wire import batch, seal
-from wire.batch import Batch, Row
+from wire.batch import Row
 from wire.clock import Clock
-from wire.errors import OutboxBrokenError, OutboxError, WireError
+from wire.errors import BatchError, OutboxBrokenError, OutboxError
 from wire.keys import CityBundle, kid
 from wire.merge import Merged, MergeError
 from wire.outbox import Outbox
@@ -177,25 +177,26 @@ class Keeper:
         merge = self.sight.merge
         journal = (merge.dump(skip=len(rows)), self.source.position)
         try:
-            payload = batch.encode(Batch.from_rows(self._row(row) for row in rows))
+            payload, fitting = batch.encode_fitting([self._row(row) for row in rows])
+        except BatchError:
+            payload, fitting = b"", 0
+        if fitting < len(rows):
+            # Kept rows that no batch can hold would block every later one; a fault of ours, so say it loudly.
+            log.error("rows.unfit", extra={"detector": self.sealer.detector, "rows": len(rows) - fitting})
+            self.counts["rows_unfit"] += len(rows) - fitting
+        if fitting:
             self.outbox.put(
-                len(rows),
+                fitting,
                 now_ms,
                 lambda epoch, sequence: self.sealer.seal_batch(payload, epoch, sequence),
                 journal=journal,
             )
-        except OutboxError:
-            raise
-        except WireError:
-            # Rows that no batch can hold would block every later one; this is a fault of ours, so say it loudly.
-            log.exception("rows.unfit", extra={"rows": len(rows)})
-            self.counts["rows_unfit"] += len(rows)
-            merge.settle(len(rows))
-            return
+            self.put.set()
+        else:
+            self.outbox.journal(*journal)
         merge.settle(len(rows))
         self._journaled = journal
         self.source.release(journal[1])
-        self.put.set()
 
     def _journal(self) -> None:
         journal = (self.sight.merge.dump(), self.source.position)

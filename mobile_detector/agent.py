@@ -19,7 +19,7 @@ from mobile_detector.tokens import OwnKey
 from mobile_detector.uplink import Receipts, Uplink, open_uplink
 from mobile_detector.usage import Diary, helped_band
 from mobile_detector.zones import Zones
-from wire import keys
+from wire import batch, keys
 from wire.errors import OutboxError, WireError
 from wire.merge import Merge
 from wire.messages import Heartbeat
@@ -34,7 +34,8 @@ DIARY_S: Final = 30.0
 """Wall seconds between entries in the diary."""
 LEAST_STEP_S: Final = 0.02
 """Wall seconds between two looks at the timetable, however fast the town runs."""
-MAX_ROWS: Final = 10_000
+MAX_ROWS: Final = batch.MAX_ROWS
+"""Rows held in memory: no more than one batch can hold."""
 SOFTWARE: Final = "mimamori-detector"
 
 

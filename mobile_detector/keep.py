@@ -13,10 +13,9 @@ from mobile_detector.ear import Ear
 from mobile_detector.scan import Radio
 from mobile_detector.tokens import Name
 from wire import batch
-from wire.batch import Batch, Row
+from wire.batch import Row
 from wire.clock import Clock
-from wire.errors import OutboxBrokenError, OutboxError, WireError
-from wire.merge import Merged
+from wire.errors import BatchError, OutboxBrokenError, OutboxError
 from wire.outbox import Outbox
 from wire.retry import wait_s
 
@@ -26,7 +25,6 @@ LEAST_S: Final = 1.0
 """Wall seconds between batches, however fast the town runs."""
 HASTE_S: Final = 0.2
 """Wall seconds that a row in haste waits for company."""
-MAX_BATCH_ROWS: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -84,35 +82,28 @@ class Keeper:
         """
         position = self.radio.position
         waiting = self.ear.close()
-        while waiting:
-            some, waiting = waiting[:MAX_BATCH_ROWS], waiting[MAX_BATCH_ROWS:]
-            # Only with the last rows may the radio forget: the others of these packets are still in memory.
-            self._put(some, position if not waiting else None)
+        if waiting:
+            rows = [row for row in map(self.ear.row, waiting) if row is not None]
+            self._put(rows, (b"", position))
+            self.ear.merge.settle(len(waiting))
         self.radio.release(position)
 
-    def _put(self, some: list[Merged], position: int | None) -> None:
-        rows = [row for row in map(self.ear.row, some) if row is not None]
-        journal = None if position is None else (b"", position)
-        if rows:
-            self._put_rows(rows, journal)
-        elif journal is not None:
-            self.outbox.journal(*journal)
-        self.ear.merge.settle(len(some))
-
-    def _put_rows(self, rows: list[Row], journal: tuple[bytes, int] | None) -> None:
+    def _put(self, rows: list[Row], journal: tuple[bytes, int]) -> None:
+        """Put all rows in one batch with the position: of rows put without it, a kill would bring the packets again."""
         try:
-            payload = batch.encode(Batch.from_rows(rows))
-            now_ms = self.clock.now_ms()
+            payload, fitting = batch.encode_fitting(rows)
+        except BatchError:
+            payload, fitting = b"", 0
+        if fitting < len(rows):
+            # Kept rows that no batch can hold would block every later one; a fault of ours, so say it loudly.
+            log.error("rows.unfit", extra={"rows": len(rows) - fitting})
+        if fitting:
             self.outbox.put(
-                len(rows),
-                now_ms,
+                fitting,
+                self.clock.now_ms(),
                 lambda epoch, sequence: self.name.seal_batch(payload, epoch, sequence),
                 journal=journal,
             )
-        except OutboxError:
-            raise
-        except WireError:
-            # Rows that no batch can hold would block every later one; this is a fault of ours, so say it loudly.
-            log.exception("rows.unfit", extra={"rows": len(rows)})
-            return
-        self.put.set()
+            self.put.set()
+        else:
+            self.outbox.journal(*journal)

@@ -1,6 +1,6 @@
 """A batch of sightings: columns of NumPy arrays, on the wire a CBOR map of typed arrays (RFC 8746): docs/WIRE.md."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -197,6 +197,31 @@ def encode(batch: Batch) -> bytes:
     if len(data) > MAX_BYTES:  # pragma: no cover - MAX_ROWS rows have 0.6 MB at most; this guards new columns
         raise BatchError(f"more than {MAX_BYTES} octets")
     return data
+
+
+def encode_fitting(rows: Sequence[Row]) -> tuple[bytes, int]:
+    """Return a batch as CBOR of those of `rows` that a batch can hold, and their number.
+
+    One bad row hurts no other.
+
+    Raises:
+        BatchError: none of them fits, or not all together.
+    """
+    try:
+        return encode(Batch.from_rows(rows)), len(rows)
+    except BatchError:
+        fitting = [row for row in rows if _fits(row)]
+        if len(fitting) in (0, len(rows)):
+            raise
+        return encode(Batch.from_rows(fitting)), len(fitting)
+
+
+def _fits(row: Row) -> bool:
+    try:
+        encode(Batch.from_rows([row]))
+    except BatchError:
+        return False
+    return True
 
 
 def decode(data: bytes) -> Batch:

@@ -223,7 +223,10 @@ class Merge:
 def _merged(key: Key, tag: _Tag) -> Merged:
     mean_dbm = round(tag.sum_dbm / tag.count)
     times_ms = (tag.first_ms, tag.last_ms, tag.best_ms)
-    return Merged(*key, tag.sealed, tag.telemetry, tag.best_dbm, mean_dbm, tag.count, *times_ms)
+    count = min(
+        tag.count, MAX_COUNT
+    )  # more only where no row could be closed for hours: the count suffers, not the row
+    return Merged(*key, tag.sealed, tag.telemetry, tag.best_dbm, mean_dbm, count, *times_ms)
 
 
 def _checked(row: Merged) -> Merged:

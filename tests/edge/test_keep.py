@@ -112,10 +112,13 @@ def test_rows_that_no_batch_can_hold_block_nothing(opened: Any, city: Any) -> No
     agent = opened()
     agent.keeper.sight.merge.ready.append(Merged(0, b"short", None, None, -70, -70, 1, NOW_MS, NOW_MS, NOW_MS))
     agent.keeper.keep()
+    assert agent.outbox.totals().put_rows == 0
     hear(agent, 1)
+    agent.keeper.sight.merge.ready.append(Merged(0, bytes(8), None, None, -700, -70, 1, NOW_MS, NOW_MS, NOW_MS))
+    hear(agent, 2)
     agent.keeper.keep()
-    assert agent.health.counts["rows_unfit"] == 1
-    assert len(rows_of(agent, city)) == 1
+    assert agent.health.counts["rows_unfit"] == 2
+    assert [row.id for row in rows_of(agent, city)] == [bytes(7) + b"\x01", bytes(7) + b"\x02"]
 
 
 def test_a_moving_gateway_waits_for_its_position(opened: Any, city: Any) -> None:

@@ -10,6 +10,7 @@ from mobile_detector.config import OutboxConfig
 from wire.errors import OutboxFullError
 from wire.frames import EidFrame, encode
 from wire.hci import Report, legacy_event
+from wire.merge import Merged
 
 NOW_MS = time.time_ns() // 1_000_000
 
@@ -63,3 +64,25 @@ def test_a_window_of_nothing_but_a_zone_frees_the_radio_and_puts_nothing(agent: 
     agent.keeper.keep()
     assert agent.outbox.totals().put_rows == 0
     assert agent.outbox.restore() == (b"", 5)
+
+
+def test_rows_and_position_are_put_in_one_step_however_many_there_are(phone: Any) -> None:
+    agent = Agent.open(phone(upload_url="http://127.0.0.1:1/"))
+    agent._read_zones()
+    for number in range(10_500):
+        _hear(agent, number.to_bytes(8, "big"), NOW_MS)
+    agent.radio.position = 10_500
+    agent.keeper.keep()
+    assert agent.outbox.totals().pending_batches == 1
+    assert agent.outbox.totals().put_rows == 10_000
+    assert agent.outbox.restore() == (b"", 10_500)
+    agent.outbox.close()
+
+
+def test_a_row_that_no_batch_can_hold_takes_no_other_with_it(city: Any, agent: Any) -> None:
+    _hear(agent, b"12345678", NOW_MS)
+    agent.ear.merge.ready.append(Merged(0, bytes(8), None, None, -700, -70, 1, NOW_MS, NOW_MS, NOW_MS))
+    agent.keeper.keep()
+    for item in agent.outbox.pending(9):
+        agent.receipts.take(city.take(item.payload))
+    assert [row.id for row in city.all_rows()] == [b"12345678"]

@@ -180,3 +180,14 @@ def test_a_batch_over_more_than_49_days_is_refused() -> None:
     made = Batch.from_rows([dataclasses.replace(ROW, last_heard_ms=START_MS + 2**32)])
     with pytest.raises(BatchError, match="spans"):
         batch.encode(made)
+
+
+def test_rows_that_do_not_fit_are_left_out_and_none_or_too_far_apart_is_an_error() -> None:
+    good = batch.Row(0, bytes(8), bytes(6), -60, -60, 1, 0, 0)
+    bad = dataclasses.replace(good, rssi_best_dbm=-700)
+    data, fitting = batch.encode_fitting([bad, good, bad])
+    assert (fitting, batch.decode(data).rows()) == (1, [good])
+    later = dataclasses.replace(good, first_heard_ms=2**32, last_heard_ms=2**32)
+    for rows in ([bad], [good, later]):
+        with pytest.raises(BatchError):
+            batch.encode_fitting(rows)

@@ -113,6 +113,15 @@ def test_a_full_counter_closes_the_row() -> None:
     assert [row.count for row in merge.ready] == [1, MAX_COUNT, 1]
 
 
+def test_a_count_stops_where_its_column_ends_when_no_row_can_be_closed() -> None:
+    merge = Merge(window_ms=10_000, max_rows=1)
+    for _ in range(MAX_COUNT + 9):
+        merge.hear((0, bytes(8)), -70, at_ms=0)
+    merge.settle(1)
+    merge.close()
+    assert [row.count for row in merge.ready] == [MAX_COUNT]
+
+
 @given(
     st.lists(st.tuples(st.sampled_from([A, B]), st.integers(-100, -20), st.integers(0, 40_000)), max_size=80),
     st.integers(0, 80),
