@@ -1,7 +1,7 @@
 """CBOR (RFC 8949) from strangers: looked over before it is decoded, so that no input costs more than its own size.
 
-A walk over the item heads refuses what none of our formats uses (indefinite lengths, floats out of place, tags that
-would build dates, patterns or cycles) and bounds depth, items and lengths. Only then does cbor2 see the bytes.
+A walk over the item heads refuses what none of our formats uses (indefinite lengths, tags that would build
+dates, patterns or cycles) and bounds depth, items and lengths. Only then does cbor2 see the bytes.
 """
 
 from typing import Any, Final
