@@ -113,12 +113,12 @@ def test_a_polygon_has_the_sides_of_shapely(
 @given(
     st.lists(st.tuples(stars, st.floats(-900, 900), st.floats(-900, 900)), min_size=1, max_size=12),
     st.lists(st.tuples(st.floats(-1200, 1200), st.floats(-1200, 1200)), min_size=1, max_size=30),
-    st.booleans(),
+    st.sampled_from([0, 1]),
 )
 def test_the_grid_finds_the_fences_that_shapely_finds(
-    shapes: list[tuple[list[float], float, float]], points: list[tuple[float, float]], has_country: bool
+    shapes: list[tuple[list[float], float, float]], points: list[tuple[float, float]], countries: int
 ) -> None:
-    polygons = [_star(*shape) for shape in shapes] + ([[(30.0, 130.0), (40.0, 130.0), (35.0, 145.0)]] * has_country)
+    polygons = [_star(*shape) for shape in shapes] + ([[(30.0, 130.0), (40.0, 130.0), (35.0, 145.0)]] * countries)
     all_fences = fences.Fences.of([Polygon(vertices) for vertices in polygons])
     lat_e7 = np.array([round((LAT + north_m * NORTH) * 1e7) for north_m, _ in points], np.int32)
     lon_e7 = np.array([round((LON + east_m * EAST) * 1e7) for _, east_m in points], np.int32)

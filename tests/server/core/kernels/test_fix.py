@@ -41,6 +41,7 @@ class World:
     """One tag among nine detectors, of which the last two drive about."""
 
     def __init__(self, places: list[tuple[int, int, int, int]]) -> None:
+        self.drivers: tuple[int, ...] = (7, 8)
         self.openings = suppress.create(1, 1, bucket_ms=BUCKET_MS)
         self.poses = poses.create(3, 2)
         self.words = np.zeros((9, 4), np.int32)
@@ -48,12 +49,12 @@ class World:
             row[:] = 347_500_000 + (far_m + north_m) * 90, 1_348_400_000 + east_m * 110, accuracy_m * 100, 0
         weights = [round(KIND_WEIGHTS[KINDS[i % 3]] * fix.WEIGHT_ONE) for i in range(9)]
         self.words[:, 3] = [w if i < 7 else -w for i, w in enumerate(weights)]
-        self.poses.ring[4:] = (self.words[:3] + [[50, 70, 500, 0]]).reshape(-1)
+        self.poses.ring[4:] = np.add(self.words[:3], [50, 70, 500, 0]).reshape(-1)
         self.stations = fix.Stations(self.words.reshape(-1), self.poses)
         self.last, self.out, self.scratch = fix.create_last(1, 1), fix.create_fixes(1), fix.create_scratch()
 
     def pose_of(self, hearing: Hearing) -> int:
-        return max(1, hearing.pose) if hearing.detector >= 7 else 0
+        return max(1, hearing.pose) if hearing.detector in self.drivers else 0
 
     def close(self, bucket: int, ms: int, heard: list[Hearing]) -> fix.Fixes:
         place = bucket & 1
@@ -114,7 +115,7 @@ def test_where_nothing_can_be_held_a_jump_is_counted_and_believed_never() -> Non
     world = World([(0, 0, 0, 5)] * 8 + [(40_000, 0, 0, 5)])
     world.words[8, 3] = fix.WEIGHT_ONE
     world.stations = fix.Stations(world.words.reshape(-1), world.poses)
-    world.pose_of = lambda hearing: 0  # type: ignore[method-assign] # all stand still here
+    world.drivers = ()
     world.last = fix.create_last(1, 0)
     world.close(FIRST, 0, [Hearing(0, -60, 0)])
     kinds = [int(world.close(FIRST + 1 + i, 0, [Hearing(8, -60, 0)]).kinds[0]) for i in range(6)]
@@ -124,7 +125,7 @@ def test_where_nothing_can_be_held_a_jump_is_counted_and_believed_never() -> Non
 def test_a_held_jump_is_believed_after_half_a_minute_and_its_row_is_free_again() -> None:
     world = World([(0, 0, 0, 5)] * 8 + [(40_000, 0, 0, 5)])
     world.words[8, 3] = fix.WEIGHT_ONE
-    world.pose_of = lambda hearing: 0  # type: ignore[method-assign] # all stand still here
+    world.drivers = ()
     world.close(FIRST, 0, [Hearing(0, -60, 0)])
     kinds = [int(world.close(FIRST + 1 + i, 0, [Hearing(8, -60, 0)]).kinds[0]) for i in range(4)]
     assert kinds == [Kind.DOUBTFUL] * 3 + [Kind.MOVED]
