@@ -225,7 +225,7 @@ def _first(error: BaseException) -> str:
 
 
 def _password(path: str) -> str | None:
-    return Path(path).read_text(encoding="utf-8").splitlines()[0] if path else None
+    return Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r") if path else None
 
 
 def _tls(broker: BrokerConfig) -> ssl.SSLContext:

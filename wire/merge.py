@@ -159,11 +159,10 @@ class Merge:
         return True
 
     def close(self) -> None:
-        """Close every open row."""
-        for key, tag in self._tags.items():
-            if tag.count:
-                self._close_one(key, tag)
-        self._opened_at_ms = None
+        """Close every open row, as far as there is room; while some are left, so is their window."""
+        still_open = [key for key, tag in self._tags.items() if tag.count and not self._close_one(key, tag)]
+        if not still_open:
+            self._opened_at_ms = None
 
     def settle(self, rows: int) -> None:
         """Forget the first `rows` closed rows: they are safe elsewhere."""

@@ -105,6 +105,18 @@ def test_rows_that_nobody_takes_stay_open_and_lose_no_packet() -> None:
     assert sum(row.count for row in merge.ready) == 97
 
 
+def test_rows_left_open_for_want_of_room_are_closed_when_there_is_some() -> None:
+    merge = Merge(window_ms=1_000, max_rows=2)
+    for n in range(2):
+        merge.hear((0, bytes((n,)) * 8), -70, at_ms=0)
+        merge.hear((0, bytes((n,)) * 8), -70, at_ms=1)
+    assert merge.close_due(2_000)
+    merge.settle(2)
+    assert merge.close_due(2_000)
+    assert [row.count for row in merge.ready] == [1, 1]
+    assert not merge.close_due(9_000)
+
+
 def test_a_full_counter_closes_the_row() -> None:
     merge = Merge(10_000)
     for _ in range(MAX_COUNT + 2):
