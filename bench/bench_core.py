@@ -128,8 +128,12 @@ def show_growth(report: Report, scope: Scope) -> None:
     report.growth(
         "growth",
         "A sighting, all steps, by registered tags",
-        {"core, all steps": ns, "memory floor": {n: c.floor_ns for n, c in costs.items()}}
-        | {step: {n: c.steps_ns[step] for n, c in costs.items()} for step in ("resolve+suppress", "fences", "fix")},
+        {
+            "core, all steps": ns,
+            "memory floor, plain loads": {n: c.floor_ns for n, c in costs.items()},
+            "memory floor, fetched ahead": {n: c.hard_floor_ns for n, c in costs.items()},
+        }
+        | {step: {n: c.steps_ns[step] for n, c in costs.items()} for step in ("resolve+suppress", "fences")},
         ("registered tags", "ns per sighting"),
     )
     report.figures |= {
@@ -167,7 +171,7 @@ def show_rivals(report: Report, scope: Scope) -> None:
         rows = [[found.titles[name], times] for name, times in found.upsert_times.items()]
         report.table("One changed place in a spatial index", ["", "× core"], rows)
     bars = {"core, all steps": found.ns["core"]} | {
-        found.titles[name].partition(",")[0]: found.ns[name] for name in names
+        found.titles[name].partition(",")[0]: found.ns[name] for name in sorted(names, key=found.ns.__getitem__)
     }
     report.bars("peers", f"A sighting, {scope.rivals_at:,} tags, ns of processor time", bars, "ns per sighting")
     report.figures |= {f"vs_{name}": found.times.get(name) for name in rivals.PEERS}

@@ -52,20 +52,24 @@ class Report:
                 )
             axis.set_xscale("log")
             axis.set_yscale("log")
+            for scale in (axis.xaxis, axis.yaxis):
+                scale.set_major_formatter(lambda value, _: shown(value))
+                scale.set_minor_formatter(lambda *_: "")
+            low, high = axis.get_ylim()
+            axis.set_ylim(low / 2, high * 1.5)
             axis.set_xlabel(axes[0])
             axis.set_ylabel(axes[1])
             axis.legend(frameon=False)
             axis.grid(visible=True, which="major", alpha=0.25)
 
     def bars(self, what: str, title: str, values: Mapping[str, float], axis_label: str) -> None:
-        """Draw lengths to compare, on a logarithmic scale, each with its figure."""
+        """Draw lengths to compare, each with its figure; the first is ours."""
         with _Figure(self._name, what, title) as axis:
             names = list(values)[::-1]
             colours = [_COLOURS[0] if name == next(iter(values)) else _COLOURS[4] for name in names]
             bars = axis.barh(names, [values[name] for name in names], color=colours)
             axis.bar_label(bars, [shown(values[name]) for name in names], padding=4)
-            axis.set_xscale("log")
-            axis.set_xlim(right=max(values.values()) * 2.5)
+            axis.set_xlim(right=max(values.values()) * 1.15)
             axis.set_xlabel(axis_label)
 
     def finish(self, *, as_json: bool) -> None:
