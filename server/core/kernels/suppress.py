@@ -21,7 +21,7 @@ MAX_HEARERS: Final = 7
 MAX_DETECTORS: Final = (1 << 24) - 2
 MAX_POSES: Final = (1 << 24) - 2
 MAX_BUCKET_MS: Final = 1 << 27
-BLOCK: Final = 64
+BLOCK: Final = 128
 MAX_LATE: Final = 16_384
 
 # A word of a line: pose in bits 0-23, detector in 24-47, rssi + 128 in 48-55. Larger is stronger. -1: unused.
