@@ -27,9 +27,5 @@ class ZoneError(DetectorError):
     """The no-report zones cannot be read or are impossible; nothing is scanned until they can."""
 
 
-class RadioError(DetectorError):
-    """The radio does not answer; may be tried again."""
-
-
 class UploadError(DetectorError):
     """The city did not take a batch; it is kept and tried again."""

@@ -41,6 +41,7 @@ class City:
     Args:
         refuse: answer every batch with this reason.
         is_deaf: give no receipts.
+        never_answers: sequences that get no receipt, as a batch whose sender is not proven.
     """
 
     id: str
@@ -50,6 +51,7 @@ class City:
     directory: Path
     refuse: str = ""
     is_deaf: bool = False
+    never_answers: frozenset[int] = frozenset()
     rows: dict[tuple[str, int], list[Row]] = field(default_factory=dict)
     arrivals: int = 0
     envelopes: list[bytes] = field(default_factory=list)
@@ -61,7 +63,7 @@ class City:
         assert header.content == "sightings"
         self.arrivals += 1
         self.envelopes.append(data)
-        if self.is_deaf:
+        if self.is_deaf or header.sequence in self.never_answers:
             return None
         if not self.refuse:
             self.rows[header.detector, header.sequence] = batch.decode(payload).rows()

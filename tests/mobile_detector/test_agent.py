@@ -72,6 +72,19 @@ async def test_without_a_receipt_the_batch_is_kept_and_sent_again(city: Any, air
     assert len(city.rows) == 1
 
 
+async def test_a_batch_that_is_never_answered_holds_up_no_other(city: Any, air: Any, phone: Any, until: Any) -> None:
+    city.never_answers = frozenset({1})
+    config = phone(upload_url=city.url)
+    async with _running(config):
+        await until(lambda: air.is_scanning)
+        for number in range(3):
+            await air.send(_now_ms(), bytes(7) + bytes((number,)))
+            await until(lambda number=number: city.arrivals > number)
+        await until(lambda: len(city.all_rows()) == 2)
+        await until(lambda: len(city.envelopes) - len(set(city.envelopes)) >= 1)
+        assert _pending(config) == 1
+
+
 async def test_a_receipt_that_the_city_did_not_sign_deletes_nothing(city: Any, phone: Any) -> None:
     agent = Agent.open(phone(upload_url=city.url))
     agent.outbox.put(1, 1, lambda *_: b"x")
