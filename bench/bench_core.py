@@ -166,12 +166,13 @@ def show_rivals(report: Report, scope: Scope) -> None:
         + [[f"{name}: ABSENT, {how}", "", "", "", ""] for name, how in found.absent.items()],
     )
     for name, times in found.server_times.items():
-        report.say(f"{found.titles[name]}, the server alone, without its client: {times:.0f} × core")
+        report.say(f"{name}, the server alone, without its client: {times:.0f} × core")
     if found.upsert_times:
         rows = [[found.titles[name], times] for name, times in found.upsert_times.items()]
         report.table("One changed place in a spatial index", ["", "× core"], rows)
     bars = {"core, all steps": found.ns["core"]} | {
-        found.titles[name].partition(",")[0]: found.ns[name] for name in sorted(names, key=found.ns.__getitem__)
+        found.titles[name].removesuffix(", one thread"): found.ns[name]
+        for name in sorted(names, key=found.ns.__getitem__)
     }
     report.bars("peers", f"A sighting, {scope.rivals_at:,} tags, ns of processor time", bars, "ns per sighting")
     report.figures |= {f"vs_{name}": found.times.get(name) for name in rivals.PEERS}

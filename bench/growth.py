@@ -13,7 +13,7 @@ from bench.world import SIZES, Size, Stream, make
 BYTES_A_SIGHTING: Final = 21
 """Id 8, detector 4, rssi 1, time 8."""
 STEPS: Final = ("batches", "resolve+suppress", "fix", "places", "fences")
-_WARM: Final = 4
+_WARM: Final = 3
 
 
 class LossError(Exception):
@@ -80,7 +80,7 @@ def measure(size: Size, *, bytes_chased: int, runs: int = RUNS) -> CoreCosts:
     race = alternate(entrants, runs)
     _check(core)
     core.flush()
-    steps, fix_ns = _steps(core, stream, runs=3)
+    steps, fix_ns = _steps(core, stream, runs=2)
     sizes = {part: octets / size.n_tags for part, octets in core.engine.sizes().items()}
     return CoreCosts(
         size,

@@ -146,7 +146,7 @@ class PostGis:
         self._job = job
         self._cluster = Cluster()
         self.steps: dict[str, float] = {}
-        self.title = "PostGIS, server's time only"
+        self.title = "PostGIS, its server"
 
     def __enter__(self) -> Self:
         self._cluster.__enter__()
@@ -155,7 +155,7 @@ class PostGis:
         self._connection.execute("create extension postgis")
         self._connection.execute(_SCHEMA)
         row = self._connection.execute("select postgis_lib_version(), current_setting('server_version')").fetchone()
-        self.title = f"PostGIS {row[0]} on PostgreSQL {row[1].split(' ')[0]}, server's time only" if row else self.title
+        self.title = f"PostGIS {row[0]} on PostgreSQL {row[1].split(' ')[0]}, its server" if row else self.title
         ids: dict[str, Column] = {"id": (world.ids.ravel().view(np.int64), ">i8"), "tag": (world.id_tags(), ">i4")}
         copy(self._connection, "copy id_tag from stdin (format binary)", ids)
         detectors: dict[str, Column] = {

@@ -45,7 +45,7 @@ class Redis:
         if hiredis is None:
             raise AbsentError(self.name, "uv sync --group bench")
         version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-        self.title = f"Redis {version.partition('v=')[2].split(' ')[0]}"
+        self.title = f"Redis {version.partition('v=')[2].split(' ')[0]}, server and client"
         self.steps: dict[str, float] = {}
         self._job = job
         self._folder = tempfile.TemporaryDirectory(prefix="mimamori-redis-")
