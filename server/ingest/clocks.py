@@ -2,7 +2,7 @@
 
 A heartbeat says what time a detector thinks it is. One that waited somewhere looks like a slow clock, so an offset is
 believed only when several in a row, sent at a steady pace, arrive at that same pace. A time in the future needs no
-proof: it is wrong.
+proof: it is wrong. Nor is a heartbeat believed twice: one that was recorded and is played back says an old time.
 """
 
 from collections import deque
@@ -23,11 +23,28 @@ class DetectorClock:
     Attributes:
         offset_ms: town time minus the detector's; 0 while it is within the tolerance.
         tolerance_ms: town time.
+        sent_ms: newest heartbeat believed, by the detector's clock.
     """
 
     offset_ms: int = 0
     tolerance_ms: int = TOLERANCE_MS
+    sent_ms: int = 0
     _beats: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=BEATS))
+
+    def admit(self, sent_ms: int, received_ms: int) -> bool:
+        """Return whether a heartbeat is newer than all before it; if so, older ones are stale from now on.
+
+        The epoch says nothing of order: it is drawn anew with each outbox. A clock that ran ahead and was put right
+        goes back once, from a time that has not come yet to the one that it is.
+        """
+        was_ahead = self.sent_ms > received_ms + self.tolerance_ms
+        is_put_right = was_ahead and abs(received_ms - sent_ms) <= self.tolerance_ms
+        if sent_ms <= self.sent_ms and not is_put_right:
+            return False
+        if is_put_right:
+            self._beats.clear()
+        self.sent_ms = sent_ms
+        return True
 
     def beat(self, sent_ms: int, received_ms: int) -> None:
         """Learn from a heartbeat: sent by the detector's clock, received in town time."""

@@ -19,7 +19,7 @@ from server.store import roster as store_roster
 from server.store.batch import BatchRow, Key
 from server.store.connection import Connection
 from server.store.dead_letter import DeadLetter
-from server.store.health import Health
+from server.store.health import Health, KnownClock
 from server.store.sighting import Sightings
 from server.store.tagstate import TagState
 
@@ -48,6 +48,7 @@ class Done:
         outcome: what the core found.
         events: those that were new.
         notices: how many were written.
+        stale: heartbeats that were no newer than one before.
     """
 
     accepted: Sequence[Key]
@@ -57,6 +58,7 @@ class Done:
     outcome: Outcome
     events: Sequence[Event]
     notices: int
+    stale: int
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Desk:
             DatabaseError: nothing of it was kept; this desk's engine is ahead of the database.
             StaleRosterError: likewise; the registry has changed meanwhile.
         """
-        healths, gone = self._healths(work.beats)
+        healths, gone, stale = self._healths(work.beats)
         keys = {_key(opened): opened for opened in work.opened}
         known = await batch.known(self.conn, list(keys))
         fresh = [opened for key, opened in keys.items() if key not in known]
@@ -111,7 +113,7 @@ class Desk:
                 self.conn,
                 [*((ward, "place") for ward in outcome.last_places), *((told.ward, "event") for told in events)],
             )
-        return Done(list(keys), fresh, rows, corrected, outcome, events, notices)
+        return Done(list(keys), fresh, rows, corrected, outcome, events, notices, stale)
 
     async def _save(self, outcome: Outcome) -> None:
         await fix.save(self.conn, outcome.fixes)
@@ -140,11 +142,15 @@ class Desk:
             parts.append(heard(opened, number=number, correction_ms=correction_ms, clock_error_ms=error_ms))
         return parts, corrected
 
-    def _healths(self, beats: Sequence[Beat]) -> tuple[list[Health], set[str]]:
-        """Learn detectors' clocks; return the newest state of each detector that spoke, and those that are gone."""
+    def _healths(self, beats: Sequence[Beat]) -> tuple[list[Health], set[str], int]:
+        """Learn clocks; return the newest state of each detector that spoke, who is gone, and how many were stale."""
         newest: dict[str, Health | None] = {}
+        stale = 0
         for beat in beats:
             name = beat.detector.id
+            if beat.header is not None and not self._clock_of(name).admit(beat.header.sealed_at_ms, beat.received_ms):
+                stale += 1
+                continue
             if beat.header is None or beat.heartbeat.state == "offline":
                 newest[name] = None
                 continue
@@ -153,7 +159,7 @@ class Desk:
                 clock.beat(beat.header.sealed_at_ms, beat.received_ms)
             newest[name] = _health(beat, clock.offset_ms)
         gone = {name for name, state in newest.items() if state is None}
-        return [state for state in newest.values() if state is not None], gone
+        return [state for state in newest.values() if state is not None], gone, stale
 
 
 def _key(opened: Opened) -> Key:
@@ -228,6 +234,6 @@ def _letter(refused: Refused) -> DeadLetter:
     return DeadLetter(refused.detector, refused.reason, message.payload, message.received_ms)
 
 
-def detector_clocks(offsets_ms: Mapping[str, int], tolerance_ms: int) -> dict[str, DetectorClock]:
-    """Return clocks with the offsets that were known before a stop."""
-    return {name: DetectorClock(offset_ms, tolerance_ms) for name, offset_ms in offsets_ms.items()}
+def detector_clocks(known: Mapping[str, KnownClock], tolerance_ms: int) -> dict[str, DetectorClock]:
+    """Return clocks as they were known before a stop."""
+    return {name: DetectorClock(clock.offset_ms, tolerance_ms, clock.sent_ms) for name, clock in known.items()}

@@ -151,7 +151,7 @@ class Ingest:
             engine = Engine(roster.city, kept)
             await _warm(engine, roster, kept, conn)
             tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
-            clocks = detector_clocks(await health.clock_offsets_ms(conn), tolerance_ms)
+            clocks = detector_clocks(await health.clocks(conn), tolerance_ms)
         except BaseException:
             await conn.close()
             raise
@@ -204,6 +204,7 @@ class Ingest:
         metrics.messages.labels("sightings").inc(len(work.opened))
         for refusal in work.refused:
             metrics.refused.labels(refusal.reason).inc()
+        metrics.refused.labels("stale").inc(done.stale)
         metrics.batches.labels("accepted").inc(len(done.fresh))
         metrics.batches.labels("duplicate").inc(len(work.opened) - len(done.fresh))
         metrics.batches.labels("refused").inc(len(work.refused))

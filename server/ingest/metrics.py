@@ -18,6 +18,7 @@ REASONS: Final = (
     "bad-batch",
     "revoked",
     "bad-heartbeat",
+    "stale",
 )
 _PREFIX: Final = "mimamori_ingest"
 _LATENCY_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)

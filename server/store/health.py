@@ -25,6 +25,14 @@ class Health:
     software: str
 
 
+@dataclass(frozen=True, slots=True)
+class KnownClock:
+    """A detector's clock: town time minus its own, 0 while it is right, and its newest heartbeat by its own."""
+
+    offset_ms: int
+    sent_ms: int
+
+
 async def save(conn: Connection, beats: Iterable[Health]) -> None:
     """Write the newest heartbeat of each detector; an older one than is there changes nothing."""
     async with conn.cursor() as cursor:
@@ -55,10 +63,13 @@ async def save_offline(conn: Connection, detectors: Iterable[str], received_at_m
         )
 
 
-async def clock_offsets_ms(conn: Connection) -> dict[str, int]:
-    """Return town time minus the detector's for those whose clock is known to be wrong."""
-    rows = await conn.execute("SELECT detector_id, clock_offset_ms FROM detector_health WHERE clock_offset_ms <> 0")
-    return {row[0]: row[1] for row in await rows.fetchall()}
+async def clocks(conn: Connection) -> dict[str, KnownClock]:
+    """Return what is known of the clocks of detectors that have sent a heartbeat."""
+    rows = await conn.execute(
+        """SELECT detector_id, clock_offset_ms, round(extract(epoch FROM sent_at) * 1000)::bigint
+           FROM detector_health WHERE sent_at IS NOT NULL"""
+    )
+    return {name: KnownClock(offset_ms, sent_ms) for name, offset_ms, sent_ms in await rows.fetchall()}
 
 
 def _columns(beat: Health) -> tuple[object, ...]:

@@ -12,6 +12,8 @@ from wire.keys import encode_public, new_signing_key
 pytestmark = pytest.mark.db
 Town = Any  # the class of the fixture lives in conftest.py, which tests cannot import
 
+STALE = "mimamori_ingest_refused_messages_total"
+
 
 async def test_a_sighting_is_stored_placed_and_receipted(town: Town) -> None:
     at_ms = town.noon_ms
@@ -206,6 +208,24 @@ async def test_a_detector_hours_behind_is_put_right_by_its_heartbeats(town: Town
     assert town.ask("SELECT flags, (extract(epoch FROM ts) * 1000)::bigint FROM sighting") == [
         (Flag.SEALED | Flag.CLOCK_CORRECTED, at_ms)
     ]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_heartbeats_that_are_played_back_teach_nothing(town: Town, restarted: Any, *, is_restarted: bool) -> None:
+    box = town.boxes["gw-1"]
+    recorded = [box.beat(at_ms, at_ms) for at_ms in range(town.noon_ms, town.noon_ms + 120_000, 30_000)]
+    await town.take(*recorded)
+    if is_restarted:
+        await town.ingest.close()
+        town.ingest = restarted()
+    later_ms = 3 * 3_600_000
+    again = [dataclasses.replace(beat, received_ms=beat.received_ms + later_ms) for beat in recorded]
+    for beat in again:
+        await town.take(beat)
+    assert town.ask(
+        "SELECT clock_offset_ms, (extract(epoch FROM received_at) * 1000)::bigint FROM detector_health"
+    ) == [(0, town.noon_ms + 90_000)]
+    assert town.ingest.metrics.registry.get_sample_value(STALE, {"reason": "stale"}) == len(again)
 
 
 async def test_heartbeats_that_waited_in_a_queue_are_not_taken_for_a_slow_clock(town: Town) -> None:

@@ -54,3 +54,17 @@ def test_no_corrected_time_lies_after_its_arrival(offset_ms: int, queued_ms: int
 def test_a_queue_of_days_is_no_reason_to_correct() -> None:
     at_ms = T0_MS - 60 * HOUR_MS
     assert DetectorClock().correction_ms(sealed_ms=at_ms, newest_ms=at_ms, received_ms=T0_MS) == 0
+
+
+def test_a_heartbeat_is_admitted_once_and_only_forward() -> None:
+    clock = DetectorClock()
+    said = [clock.admit(sent_ms, T0_MS + 10) for sent_ms in (T0_MS, T0_MS, T0_MS - 1, T0_MS + 1)]
+    assert said == [True, False, False, True]
+
+
+def test_a_clock_that_ran_ahead_may_go_back_to_the_right_time_and_no_further() -> None:
+    clock = DetectorClock()
+    assert clock.admit(T0_MS + 5 * HOUR_MS, T0_MS)
+    assert not clock.admit(T0_MS - HOUR_MS, T0_MS)
+    assert clock.admit(T0_MS + 30_000, T0_MS + 30_100)
+    assert not clock.admit(T0_MS + 20_000, T0_MS + 30_200)
