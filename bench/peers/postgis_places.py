@@ -44,6 +44,14 @@ class PostGisPlaces:
 
     def __enter__(self) -> Self:
         self._cluster.__enter__()
+        try:
+            self._fill()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _fill(self) -> None:
         self._connection = self._cluster.connect()
         self._connection.execute("create extension postgis")
         self._connection.execute("create unlogged table raw (tag int, lat float8, lon float8, at_s bigint)")
@@ -59,7 +67,6 @@ class PostGisPlaces:
         self._connection.execute("create index on place using gist (spot)")
         self._connection.execute("create index on place using gist (point)")
         self._connection.execute("vacuum analyze place")
-        return self
 
     def __exit__(self, *_: object) -> None:
         if hasattr(self, "_connection"):

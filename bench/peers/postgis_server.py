@@ -150,6 +150,14 @@ class PostGis:
 
     def __enter__(self) -> Self:
         self._cluster.__enter__()
+        try:
+            self._fill()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _fill(self) -> None:
         self._connection = self._cluster.connect()
         world, n = self._job.world, self._job.world.size.n_detectors
         self._connection.execute("create extension postgis")
@@ -174,7 +182,6 @@ class PostGis:
         copy(self._connection, "copy home from stdin (format binary)", homes)
         self._connection.execute(_FILL)
         self._connection.execute("vacuum analyze")
-        return self
 
     def __exit__(self, *_: object) -> None:
         if hasattr(self, "_connection"):

@@ -67,6 +67,14 @@ class Redis:
                 self.__exit__()
                 raise AbsentError(self.name, "redis-server did not start")
             time.sleep(0.02)
+        try:
+            self._fill()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _fill(self) -> None:
         self._socket.connect(self._path)
         ids, tags = self._job.world.ids.ravel().astype("<u8"), self._job.world.id_tags()
         fields = ((b"HSET", b"id", *_pairs_of(ids[at], tags[at])) for at in _slices(len(ids), _IDS_AT_ONCE))
@@ -74,7 +82,6 @@ class Redis:
         world = self._job.world
         homes = (world.lat_deg[world.home], world.lon_deg[world.home])
         self._ask(_adds(np.arange(world.size.n_tags), *homes))
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
