@@ -1,6 +1,7 @@
 """Bring the demonstration up: what is missing is made, what is there is used, parts start in order."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -43,6 +44,18 @@ class PortError(ServerError):
             f"ポート {port} は使われています。Port {port} is in use: give PORT=0 (--port 0) or another one"
         )
         self.port = port
+
+
+class FamilyFileError(ServerError):
+    """The note of where the families listen cannot be read, cut short most likely.
+
+    Attributes:
+        file: the note.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(f"{file.name} が読めません。消してください。{file} cannot be read: delete it")
+        self.file = file
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +131,17 @@ def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
 
 def _family_ports(file: Path) -> FamilyPorts:
     """Return where the families listen: push subscriptions hold the address, so it is kept while it can be."""
-    kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    ports = FamilyPorts(*(_kept_or_free(int(kept.get(name, 0))) for name in ("http", "smtp")))
-    file.write_text(json.dumps({"http": ports.http, "smtp": ports.smtp}), "utf-8")
+    try:
+        kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        ports = FamilyPorts(*(_kept_or_free(int(kept.get(name, 0))) for name in ("http", "smtp")))
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise FamilyFileError(file) from error
+    fresh = file.with_suffix(".new")
+    with fresh.open("w", encoding="utf-8") as out:
+        json.dump({"http": ports.http, "smtp": ports.smtp}, out)
+        out.flush()
+        os.fsync(out.fileno())
+    fresh.replace(file)
     return ports
 
 

@@ -24,7 +24,7 @@ def load(path: Path) -> bytes:
     except OSError as error:
         raise KeysError(f"cannot read {path.name}: {error.strerror}. Run `mimamori init` first.") from error
     if len(kek) not in _LENGTHS:
-        raise KeysError(f"{path.name} holds {len(kek)} octets, not 32")
+        raise KeysError(f"{path.name} holds {len(kek)} octets, not 32: put it back from its backup")
     return kek
 
 

@@ -9,7 +9,7 @@ from server.demo.options import DemoOptions
 from server.demo.parts import server_parts
 from server.demo.run import AlreadyRunningError, keep_running
 from server.demo.screen import Screen
-from server.demo.setup import PortError, prepare
+from server.demo.setup import FamilyFileError, PortError, prepare
 from server.errors import ConfigError
 from server.supervisor import Supervisor
 
@@ -27,6 +27,14 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) ->
         with pytest.raises(PortError, match=str(port)):
             prepare(DemoOptions(state_dir=tmp_path, port=port), supervisor, bar, lambda: False)
     assert supervisor.states() == {}
+
+
+@pytest.mark.parametrize("text", ["", '{"http"', "[]", '{"http": "x"}'])
+def test_a_note_of_ports_cut_short_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "family.json").write_text(text)
+    supervisor = Supervisor(tmp_path / "log", tmp_path / "children.json")
+    with Screen().set_up(1) as bar, pytest.raises(FamilyFileError, match=r"family\.json"):
+        prepare(DemoOptions(state_dir=tmp_path, port=0), supervisor, bar, lambda: False)
 
 
 def test_a_server_leaves_the_state_directory_of_another_alone(tmp_path: Path) -> None:
