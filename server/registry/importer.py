@@ -76,6 +76,7 @@ async def save(conn: Connection, registry: Registry, kek: bytes, *, town_map: by
     hashes = await asyncio.to_thread(_code_hashes, registry.guardians, known)
     city = registry.city
     async with conn.transaction():
+        await store.allow_swaps(conn)
         await store.save_city(conn, store.CityRow(city.id, city.name_ja, city.name_en, city.tz))
         await store.save_detectors(
             conn,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from server.accounts.codes import is_code_of
@@ -49,6 +50,32 @@ async def test_a_changed_registry_updates(town: Town) -> None:
     assert town.ask("SELECT id, tag_id FROM ward ORDER BY id") == [("w-1", "t-2"), ("w-2", "t-1"), ("w-3", "t-old")]
     assert town.ask("SELECT radius_m FROM place") == [(90,)]
     assert is_code_of(town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0], "999999")
+
+
+async def test_what_is_unique_may_change_hands(town: Town) -> None:
+    """Wards' tags in a ring, logins and the identities of traceable tags both ways."""
+    registry = copy.deepcopy(town.registry)
+    registry["tags"].append({"id": "t-new", "kind": "uid", "static_id": "0807060504030201"})
+    await town.import_again(registry)
+    tags, wards, guardians = registry["tags"], registry["wards"], registry["guardians"]
+    tags[2]["static_id"], tags[3]["static_id"] = tags[3]["static_id"], tags[2]["static_id"]
+    guardians[0]["login"], guardians[1]["login"] = guardians[1]["login"], guardians[0]["login"]
+    wards[0]["tag"], wards[1]["tag"], wards[2]["tag"] = wards[1]["tag"], wards[2]["tag"], wards[0]["tag"]
+    await town.import_again(registry)
+    assert town.ask("SELECT tag_id FROM ward ORDER BY id") == [("t-2",), ("t-old",), ("t-1",)]
+    assert town.ask("SELECT login FROM guardian ORDER BY id") == [("other",), ("demo",)]
+    assert town.ask("SELECT encode(static_id, 'hex') FROM tag WHERE kind <> 'eid' ORDER BY id DESC") == [
+        ("0807060504030201",),
+        ("0102030405060708",),
+    ]
+
+
+async def test_a_login_that_another_guardian_keeps_is_refused_whole(town: Town) -> None:
+    registry = copy.deepcopy(town.registry)
+    registry["guardians"] = [{**registry["guardians"][0], "login": "other"}]
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await town.import_again(registry)
+    assert town.ask("SELECT login FROM guardian ORDER BY id") == [("demo",), ("other",)]
 
 
 async def test_what_a_family_and_the_city_decided_survives_an_import(town: Town) -> None:
