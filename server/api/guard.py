@@ -6,6 +6,8 @@ W3C Fetch Metadata (Sec-Fetch-Site) with Origin (RFC 6454) for older browsers; n
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -23,6 +25,8 @@ BATCHES_PATH: Final = "/api/v1/batches"
 MAX_BATCH_BYTES: Final = cose.MAX_OCTETS
 """As over MQTT: what one way takes the other must not refuse, or a phone would send it for ever."""
 MAX_BODY_BYTES: Final = 16_384
+MAX_DRAINED_BYTES: Final = 16 * 1024 * 1024
+MAX_DRAIN_S: Final = 5.0
 
 _POLICY: Final = (
     "default-src 'self'",
@@ -114,6 +118,7 @@ class BodyLimit:
         limit = MAX_BATCH_BYTES if scope["path"] == BATCHES_PATH else MAX_BODY_BYTES
         told = Headers(scope=scope).get("content-length", "")
         if told.isdecimal() and int(told) > limit:
+            await _drain(receive)
             await problems.answer(problems.TOO_LARGE, {"connection": "close"})(scope, receive, send)
             return
         received = 0
@@ -123,10 +128,24 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
+                if message.get("more_body", False):
+                    await _drain(receive)
                 raise problems.ProblemError(problems.TOO_LARGE, {"connection": "close"})
             return message
 
         await self.app(scope, receive_bounded, send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Read on and forget, within bounds: a sender that is cut off in the middle never reads why."""
+    left = MAX_DRAINED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MAX_DRAIN_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
 
 
 class LastResort:
