@@ -4,6 +4,7 @@ The broker is transport: what a detector sent is safe when the *server's* receip
 what an MQTT session of NATS needs, synced each second (as fast as never, measured) and bounded.
 """
 
+import fcntl
 import logging
 import os
 import secrets
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import IO, Final, Protocol, Self
 
 import psutil
 
@@ -58,6 +59,10 @@ class BrokerError(ServerError):
     """The embedded broker ended or could not be started. May be tried again; its log says why."""
 
 
+class BrokerRunsError(ServerError):
+    """Another process runs the embedded broker of this state directory. Stop that one first."""
+
+
 def free_port() -> int:
     """Return a TCP port on loopback that nothing uses now, below those that outgoing connections are given."""
     while not is_free(port := _PORTS[secrets.randbelow(len(_PORTS))]):
@@ -90,12 +95,16 @@ def binary(override: str = "") -> Path:
 
 
 class Broker:
-    """One embedded broker of a state directory, a child of this process."""
+    """One embedded broker of a state directory, a child of this process.
+
+    Only one launcher at a time holds it (a lock that dies with its process); a broker that a killed one left is ended.
+    """
 
     def __init__(self, state_dir: Path, config: Settings) -> None:
         self.state_dir = state_dir.absolute()
         self.config = config
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: IO[bytes] | None = None
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -127,8 +136,18 @@ class Broker:
         """Start the broker and return when its MQTT door opens.
 
         Raises:
+            BrokerRunsError: another launcher holds this state directory.
             BrokerError: no binary, or it ended while starting (a port that is taken, most often).
         """
+        self._take_lock()
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        log.info("broker.started", extra={"port": self.config.mqtt_port})
+
+    def _start(self) -> None:
         self._end_left_over()
         program = binary(self.config.nats_server)
         config = self._write_config()
@@ -142,20 +161,36 @@ class Broker:
                 start_new_session=True,  # as in postgres.py
             )
         self._wait_until_it_listens()
-        log.info("broker.started", extra={"port": self.config.mqtt_port})
 
     def stop(self) -> None:
         """Stop the broker; one that does not want to is killed, it holds nothing that must not be lost."""
-        if self._process is None:
-            return
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+        if self._process is not None:
+            self._end()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(_STOP_S)
+            self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
         self._process = None
+
+    def _take_lock(self) -> None:
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        lock = (self.state_dir / "broker.lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise BrokerRunsError(
+                f"another process runs the broker of {self.state_dir}: stop that one first"
+            ) from error
+        self._lock = lock
 
     def __enter__(self) -> Self:
         self.start()

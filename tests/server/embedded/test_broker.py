@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from server.config import BrokerConfig
-from server.embedded.broker import Broker, BrokerError, binary, free_port
+from server.embedded.broker import Broker, BrokerError, BrokerRunsError, binary, free_port
 
 pytestmark = pytest.mark.system
 
@@ -46,6 +46,15 @@ def test_a_broker_left_by_a_killed_launcher_gives_its_port_back(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     with Broker(tmp_path, config) as broker:
         assert broker.process.pid != int(done.stdout)
+
+
+def test_a_second_broker_is_refused_and_the_first_lives_on(tmp_path: Path) -> None:
+    with Broker(tmp_path, _config()) as first:
+        with pytest.raises(BrokerRunsError, match="stop that one first"):
+            Broker(tmp_path, _config()).start()
+        assert first.process.poll() is None
+    with Broker(tmp_path, _config()):
+        pass  # the first gave the directory back
 
 
 def test_a_taken_port_is_an_error_that_names_the_log(tmp_path: Path) -> None:
