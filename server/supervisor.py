@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 
 from server.errors import ServerError
+from server.logfile import open_log
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Supervisor:
     """Children of this process by name, in the order they were started.
 
     Attributes:
-        log_dir: gets one log a part.
+        log_dir: gets one log a part, and the one before it once that grew large.
         record: file with the ids of the living children, by which a later run finds what a killed one left.
         stable_s: a part that ran so long is started again at once when it ends.
     """
@@ -186,8 +187,7 @@ class Supervisor:
             run.state, run.failures = State.RUNNING, 0
 
     def _spawn(self, part: Part) -> subprocess.Popen[bytes]:
-        self.log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.log_dir / f"{part.name}.log").open("ab") as out:
+        with open_log(self.log_dir / f"{part.name}.log") as out:
             return subprocess.Popen(
                 part.command,
                 stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+_SLOW_S: Final = 1.0
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -57,7 +58,7 @@ def route_of(scope: Scope) -> str:
 
 
 class AccessLog:
-    """Counts every answer and writes one line about it."""
+    """Counts every answer and writes a line about it, a warning when it failed or was slow, else for debugging."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app = app
@@ -82,7 +83,9 @@ class AccessLog:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method, route, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
-        log.info(
+        is_remarkable = status >= 500 or seconds > _SLOW_S
+        log.log(
+            logging.WARNING if is_remarkable else logging.DEBUG,
             "request.answered",
             extra={"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)},
         )

@@ -20,6 +20,7 @@ from typing import IO, Final, Protocol, Self
 import psutil
 
 from server.errors import ServerError
+from server.logfile import open_log
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +152,7 @@ class Broker:
         self._end_left_over()
         program = binary(self.config.nats_server)
         config = self._write_config()
-        self.log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.log_file.open("ab") as out:
+        with open_log(self.log_file) as out:
             self._process = subprocess.Popen(
                 [program, "-c", config],
                 stdin=subprocess.DEVNULL,

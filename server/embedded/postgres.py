@@ -22,6 +22,7 @@ import psycopg
 from server.embedded import place as places
 from server.embedded.dsn import conninfo
 from server.errors import ServerError
+from server.logfile import open_log
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +227,7 @@ class Postgres:
         }
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with self.log_file.open("ab") as out:
+        with open_log(self.log_file) as out:
             return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

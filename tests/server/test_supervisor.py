@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from server import logfile
 from server.supervisor import Part, PartError, State, Supervisor
 
 
@@ -111,3 +112,14 @@ def test_a_record_that_a_power_failure_cut_short_stands_in_nobodys_way(superviso
 def test_a_process_id_that_was_given_to_another_since_is_left_alone(supervisor: Supervisor, tmp_path: Path) -> None:
     (tmp_path / "children.json").write_text(f'[{{"pid": {os.getpid()}, "created_s": 1.0}}]')
     assert supervisor.clear_leftovers() == 0
+
+
+def test_a_part_whose_log_grew_large_begins_it_anew(supervisor: Supervisor) -> None:
+    supervisor.log_dir.mkdir()
+    own = supervisor.log_dir / "a.log"
+    with own.open("wb") as out:
+        out.truncate(logfile.MAX_OCTETS + 1)
+    supervisor.start(Part("a", ("echo", "begun")))
+    _until(supervisor, lambda: own.read_text().startswith("begun\n"))
+    supervisor.stop("a")
+    assert (supervisor.log_dir / "a.log.1").stat().st_size > logfile.MAX_OCTETS
