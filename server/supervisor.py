@@ -100,8 +100,10 @@ class Supervisor:
         return len(left)
 
     def start(self, part: Part) -> None:
-        """Start `part`; `tick` notices when it is ready."""
-        self._runs[part.name] = _Run(part, self._spawn(part), time.monotonic())
+        """Start `part`, perhaps once more after `stop`; `tick` notices when it is ready."""
+        before = self._runs.get(part.name)
+        restarts = 0 if before is None else before.restarts
+        self._runs[part.name] = _Run(part, self._spawn(part), time.monotonic(), restarts=restarts)
         self._write_record()
 
     def tick(self) -> bool:
@@ -160,7 +162,7 @@ class Supervisor:
         return {name: run.state for name, run in self._runs.items()}
 
     def restarts(self) -> dict[str, int]:
-        """Return how often each part was restarted."""
+        """Return how often each part was restarted because it had ended by itself."""
         return {name: run.restarts for name, run in self._runs.items()}
 
     def pids(self) -> dict[str, int]:

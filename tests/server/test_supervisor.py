@@ -123,3 +123,14 @@ def test_a_part_whose_log_grew_large_begins_it_anew(supervisor: Supervisor) -> N
     _until(supervisor, lambda: own.read_text().startswith("begun\n"))
     supervisor.stop("a")
     assert (supervisor.log_dir / "a.log.1").stat().st_size > logfile.MAX_OCTETS
+
+
+def test_a_part_that_is_started_once_more_keeps_its_count_of_restarts(supervisor: Supervisor) -> None:
+    supervisor.start(_sleeper("a"))
+    supervisor.wait_ready("a")
+    os.kill(supervisor.pids()["a"], signal.SIGKILL)
+    _until(supervisor, lambda: supervisor.restarts() == {"a": 1})
+    supervisor.stop("a")
+    supervisor.start(_sleeper("a"))
+    supervisor.stop("a")
+    assert supervisor.restarts() == {"a": 1}
