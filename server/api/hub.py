@@ -97,6 +97,11 @@ class Hub:
                 del self._by_ward[ward_id]
         self._metrics.streams.dec()
 
+    def resume(self, box: Mailbox) -> None:
+        """Read on for a mailbox that is hungry."""
+        self._dirty |= box.behind
+        self._wake.set()
+
     def close_all(self, reason: str) -> None:
         """End every stream; the server is about to stop."""
         for box in self._all():
@@ -180,8 +185,9 @@ class Hub:
         newest = await streams.newest_events(conn, ward_ids)
         for box in boxes:
             box.start(newest)
+            box.catch_up()
         after = {
-            ward_id: min((box.cursor[ward_id] for box in boxes if ward_id in box.ward_ids), default=newest[ward_id])
+            ward_id: min((box.cursor[ward_id] for box in boxes if _takes(box, ward_id)), default=newest[ward_id])
             for ward_id in ward_ids
         }
         behind = {ward_id: event_id for ward_id, event_id in after.items() if event_id < newest[ward_id]}
@@ -220,8 +226,6 @@ class Hub:
         for event in events:
             for box in boxes & self._by_ward.get(event.ward_id, set()):
                 box.put_event(event)
-                if box.closed:
-                    self._close(box, box.closed)
 
     def _close(self, box: Mailbox, reason: str) -> None:
         box.close(reason)
@@ -233,3 +237,7 @@ class Hub:
 
     def _watching(self, ward_ids: Collection[str]) -> set[Mailbox]:
         return {box for ward_id in ward_ids for box in self._by_ward.get(ward_id, ())}
+
+
+def _takes(box: Mailbox, ward_id: str) -> bool:
+    return ward_id in box.ward_ids and ward_id not in box.behind

@@ -54,6 +54,8 @@ async def stream(
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while not box.closed:
             letter = box.next()
+            if box.is_hungry:
+                hub.resume(box)
             if letter:
                 yield _frame(letter)
             elif not await box.wait(heartbeat_s):

@@ -11,7 +11,7 @@ from typing import Final
 from server.api.schemas import LiveEvent, LivePlace
 
 MAX_EVENTS: Final = 256
-"""A stream that is further behind is closed; it comes back with its `Last-Event-ID` and loses nothing."""
+"""What is over waits in the database until the stream has read these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Mailbox:
         guardian_id: whose session.
         ward_ids: whom the stream is about; any change of them ends it.
         cursor: newest event already put in, by ward; a ward that is missing starts from now.
+        behind: wards with events that found no room; nothing newer of them is put in before those.
         closed: why the server ended the stream; None while it is open.
     """
 
@@ -60,6 +61,7 @@ class Mailbox:
     guardian_id: str
     ward_ids: frozenset[str]
     cursor: dict[str, int] = field(default_factory=dict)
+    behind: set[str] = field(default_factory=set)
     closed: str | None = None
     _places: dict[str, LivePlace] = field(default_factory=dict)
     _shown: dict[str, LivePlace] = field(default_factory=dict)
@@ -82,15 +84,25 @@ class Mailbox:
         self._wake.set()
 
     def put_event(self, event: LiveEvent) -> None:
-        """Append an event, once; a full queue closes the stream."""
-        if int(event.id) <= self.cursor.get(event.ward_id, 0) or self.closed:
+        """Append an event, once; what finds a full queue is left to be read again from `cursor`."""
+        if int(event.id) <= self.cursor.get(event.ward_id, 0) or self.closed or event.ward_id in self.behind:
             return
         if len(self._events) >= MAX_EVENTS:
-            self.close("slow")
+            self.behind.add(event.ward_id)
             return
         self.cursor[event.ward_id] = int(event.id)
         self._events.append(event)
         self._wake.set()
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether all was read and more is known to be there."""
+        return bool(self.behind) and not self._events
+
+    def catch_up(self) -> None:
+        """Take all wards' events again, once there is room; to be called before those after `cursor` are read."""
+        if self.is_hungry:
+            self.behind.clear()
 
     def close(self, reason: str) -> None:
         """End the stream; what still waits is forgotten, not sent."""

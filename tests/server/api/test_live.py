@@ -228,3 +228,24 @@ async def test_stopping_the_server_ends_the_streams(signed_in: SignIn, app: Fast
         await take(stream, 1)
         app.state.parts.hub.close_all("stopping")
         assert await ends(stream)
+
+
+async def test_a_guardian_a_thousand_events_behind_gets_them_all_in_order(signed_in: SignIn, sql: Sql) -> None:
+    ids = [
+        event_id
+        for (event_id,) in sql(
+            "INSERT INTO event (ward_id, place_id, kind, at, received_at)"
+            " SELECT %s, 'school', 'departed', at, at FROM generate_series("
+            "'2026-11-24 16:00+09'::timestamptz, '2026-11-24 16:00+09'::timestamptz + interval '999 s', '1 s') AS at"
+            " RETURNING id",
+            "ward-yui",
+        )
+    ]
+    client, cursor = await signed_in("demo"), f"ward-yui={min(ids) - 1}"
+    async with streaming(client, **{"last-event-id": cursor}) as slow, streaming(client) as other:
+        await take(other, 1)
+        [(newest,)] = sql(EVENT, "ward-yui")
+        tell(sql)
+        assert [message["data"]["id"] for message in await take(other, 1)] == [str(newest)]
+        told = [message["data"]["id"] for message in await take(slow, 1002, 20) if message["event"] == "event"]
+    assert told == [str(event_id) for event_id in (*sorted(ids), newest)]
