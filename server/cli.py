@@ -32,6 +32,9 @@ ward_app = typer.Typer(
 )
 app.add_typer(ward_app, name="ward")
 
+tag_app = typer.Typer(no_args_is_help=True, help="タグ。Tags: what the city knows of them.")
+app.add_typer(tag_app, name="tag")
+
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", help="TOML file; MIMAMORI_SECTION_KEY variables win over it.")
 ]
@@ -121,6 +124,21 @@ def ward_erase(
         typer.confirm(f"{ward}: 元に戻せません。消しますか? This cannot be undone. Erase?", abort=True, err=True)
     with _embedded_database(settings):
         typer.echo(asyncio.run(erase(settings, ward)).as_json())
+
+
+@tag_app.command("clock-lost")
+def tag_clock_lost(
+    tag: Annotated[str, typer.Argument(metavar="TAG-ID")],
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """電池を替えたタグの時計を探し直す。Look for a tag's clock again: it has a new battery and lost its time."""
+    from server.store.tagstate import mark_clock_lost  # noqa: PLC0415 - see the module's docstring
+
+    settings = configuration.load(config)
+    with _embedded_database(settings):
+        if not asyncio.run(mark_clock_lost(settings.dsn(), tag)):
+            raise ServerError(f"{tag}: この番号の暗号タグはありません。There is no sealed tag with this id")
+    typer.echo(f"{tag}: 時計を探し直します。Its clock will be looked for again")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from server.core.press import Press
 from server.core.tagclock import TagClock
-from server.store.connection import Connection, at
+from server.store.connection import Connection, at, connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,20 @@ async def save(conn: Connection, states: Iterable[TagState]) -> None:
         )
 
 
-async def mark_clock_lost(conn: Connection, tag: str) -> bool:
+async def mark_clock_lost(dsn: str, tag: str) -> bool:
     """Say that a tag has a new battery and may have lost its time; return whether there is such a tag."""
-    async with conn.transaction():
-        found = await conn.execute(
-            """INSERT INTO tag_state (tag_id, clock_offset_ms, clock_lost)
-               SELECT id, clock_offset_ms, true FROM tag WHERE id = %s AND kind = 'eid'
-               ON CONFLICT (tag_id) DO UPDATE SET clock_lost = true""",
-            (tag,),
-        )
-        await conn.execute("UPDATE registry_version SET version = version + 1")
+    conn = await connect(dsn)
+    try:
+        async with conn.transaction():
+            found = await conn.execute(
+                """INSERT INTO tag_state (tag_id, clock_offset_ms, clock_lost)
+                   SELECT id, clock_offset_ms, true FROM tag WHERE id = %s AND kind = 'eid'
+                   ON CONFLICT (tag_id) DO UPDATE SET clock_lost = true""",
+                (tag,),
+            )
+            await conn.execute("UPDATE registry_version SET version = version + 1")
+    finally:
+        await conn.close()
     return found.rowcount == 1
 
 
