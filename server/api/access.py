@@ -14,6 +14,7 @@ from server.api import problems
 from server.api.bridge import Bridge
 from server.api.hub import Hub
 from server.api.metrics import Metrics
+from server.api.rates import BatchRates
 from server.api.townmap import TownMap
 from server.config import ServerConfig
 from server.history.keyring import KeyRing
@@ -34,6 +35,7 @@ class Parts:
     signin: SignIn
     hub: Hub
     bridge: Bridge
+    batch_rates: BatchRates
     metrics: Metrics
     town_map: TownMap
     keys: KeyRing

@@ -29,6 +29,7 @@ from server.api.bridge import Bridge
 from server.api.guard import BodyLimit, LastResort, SameSite, SecurityHeaders
 from server.api.hub import Hub, HubSettings
 from server.api.metrics import AccessLog, Metrics
+from server.api.rates import BatchLimits, BatchRates
 from server.api.townmap import TownMap
 from server.api.vapid import public_key
 from server.api.web import STATIC_DIR, WebApp
@@ -53,12 +54,14 @@ class Knobs:
     Attributes:
         rules: how long sessions live.
         limits: how often one may try to sign in.
+        batches: how often batches may be posted.
         now_ms: the wall clock that sessions live by.
         static_dir: the built web app.
     """
 
     rules: SessionRules = field(default_factory=SessionRules)
     limits: SignInLimits = field(default_factory=SignInLimits)
+    batches: BatchLimits = field(default_factory=BatchLimits)
     now_ms: Callable[[], int] = wall_ms
     static_dir: Path = STATIC_DIR
 
@@ -98,6 +101,7 @@ def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
         signin=SignIn(pool, knobs.limits),
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
         bridge=Bridge(config.mqtt_url(), config.city.id, receipt_key=bundle.receipt_key, metrics=metrics),
+        batch_rates=BatchRates(knobs.batches),
         metrics=metrics,
         town_map=town_map,
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),

@@ -10,6 +10,7 @@ from server.api import problems
 from server.api.access import PartsNow
 from server.api.bridge import BrokerDownError, CrowdedError, NoReceiptError
 from server.api.guard import BATCHES_PATH
+from server.api.rates import TooManyBatchesError
 from wire import seal
 from wire.errors import WireError
 
@@ -22,6 +23,7 @@ _PROBLEMS: Final = (
     problems.TOO_LARGE,
     problems.WRONG_TYPE,
     problems.INVALID,
+    problems.TOO_MANY,
     problems.INTERNAL,
     problems.BROKER_DOWN,
     problems.UNAVAILABLE,
@@ -61,6 +63,11 @@ async def post_batch(parts: PartsNow, request: Request) -> Response:
     if header.content != "sightings" or header.city != parts.config.city.id:
         outcomes.labels("foreign").inc()
         raise problems.ProblemError(problems.INVALID)
+    try:
+        await parts.batch_rates.spend(header.detector)
+    except TooManyBatchesError as error:
+        outcomes.labels(problems.TOO_MANY.code).inc()
+        raise problems.ProblemError(problems.TOO_MANY, {"retry-after": str(error.retry_after_s)}) from None
     try:
         receipt = await parts.bridge.deliver(header, data)
     except tuple(_OUTCOMES) as error:

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from server.api.bridge import MAX_OUTSTANDING
+from server.api.rates import BatchLimits, BatchRates
 from server.config import BrokerConfig, CityConfig, ServerConfig
 from wire import keys, seal, topics
 from wire.cose import MAX_OCTETS
@@ -135,6 +136,29 @@ async def test_too_many_waiting_batches_are_turned_away(app: FastAPI, client: Cl
     app.state.parts.bridge._outstanding = MAX_OUTSTANDING
     answer = await client().post("/api/v1/batches", content=batch(town), headers=COSE)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    ("limits", "detectors", "codes"),
+    [
+        (BatchLimits(per_detector="2 per minute"), ("a", "a", "a", "b"), (200, 200, 429, 200)),
+        (BatchLimits(overall="2 per minute"), ("a", "b", "c"), (200, 200, 429)),
+    ],
+)
+async def test_more_batches_than_the_rates_allow_are_for_later(
+    app: FastAPI, client: Client, town: ServerConfig, limits: BatchLimits, detectors: tuple[str, ...], codes: Any
+) -> None:
+    await connected(app)
+    app.state.parts = dataclasses.replace(app.state.parts, batch_rates=BatchRates(limits))
+    async with answering(town, lambda header: receipt(town, header, Receipt(3, accepted=(7,)))) as taken:
+        answers = [
+            await client().post("/api/v1/batches", content=batch(town, detector=detector), headers=COSE)
+            for detector in detectors
+        ]
+    assert tuple(answer.status_code for answer in answers) == codes
+    refused = answers[codes.index(429)]
+    assert (refused.json()["code"], 0 < int(refused.headers["retry-after"]) <= 60) == ("too-many-tries", True)
+    assert len(taken) == codes.count(200)
 
 
 async def test_a_body_that_is_no_envelope_is_malformed(client: Client) -> None:
