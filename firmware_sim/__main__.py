@@ -21,29 +21,46 @@ from firmware_sim.tag import provision
 from wire import logs
 from wire.clock import SYSTEM, Clock
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_HELP = "街のシミュレータ。Lay out the town, run its radio, record it, receive its families' notices."
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 console = Console(stderr=True)
 
-Directory = Annotated[Path, typer.Option("--dir", help="The town's directory, as `mimamori-sim town` wrote it.")]
-ClockJson = Annotated[str, typer.Option("--clock", help="JSON of origin_wall_ms, origin_town_ms, speed. Default: now.")]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same town.")]
+Directory = Annotated[
+    Path, typer.Option("--dir", help="街のディレクトリ。The town's directory, as `mimamori-sim town` wrote it.")
+]
+ClockJson = Annotated[
+    str, typer.Option("--clock", help="時計の JSON。JSON of origin_wall_ms, origin_town_ms, speed. Default: now.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="乱数の種。The same seed gives the same town.")]
 DEFAULT_START = "2026-11-24T07:40:00+09:00"
 
 
 @app.command()
 def town(  # noqa: PLR0913 - a command's options are its parameters
     *,
-    out: Annotated[Path, typer.Option(help="Directory to write town.json, map.geojson, configurations and keys to.")],
-    city_file: Annotated[Path, typer.Option(help="city.json of `mimamori init`: the city's public keys.")],
+    out: Annotated[
+        Path, typer.Option(help="書き出し先。Directory to write town.json, map.geojson, configurations and keys to.")
+    ],
+    city_file: Annotated[Path, typer.Option(help="市の公開鍵。city.json of `mimamori init`: the city's public keys.")],
     seed: Seed = 7,
-    broker_url: Annotated[str, typer.Option(help="MQTT broker of the detectors.")] = "mqtt://127.0.0.1:1883",
-    upload_url: Annotated[str, typer.Option(help="Where some phones POST batches instead; empty: none.")] = "",
-    push_url: Annotated[str, typer.Option(help="Base URL of `mimamori-sim family`'s push service; empty: none.")] = "",
-    radio_socket: Annotated[Path | None, typer.Option(help="Default: radio.sock in the directory.")] = None,
-    gpsd_socket: Annotated[Path | None, typer.Option(help="Default: gpsd.sock in the directory.")] = None,
+    broker_url: Annotated[
+        str, typer.Option(help="検知機のブローカ。MQTT broker of the detectors.")
+    ] = "mqtt://127.0.0.1:1883",
+    upload_url: Annotated[
+        str, typer.Option(help="一部の電話の送り先。Where some phones POST batches instead; empty: none.")
+    ] = "",
+    push_url: Annotated[
+        str, typer.Option(help="プッシュ通知の送り先。Base URL of `mimamori-sim family`'s push service; empty: none.")
+    ] = "",
+    radio_socket: Annotated[
+        Path | None, typer.Option(help="電波のソケット。Default: radio.sock in the directory.")
+    ] = None,
+    gpsd_socket: Annotated[
+        Path | None, typer.Option(help="測位のソケット。Default: gpsd.sock in the directory.")
+    ] = None,
     clock: ClockJson = "",
 ) -> None:
-    """Lay out みまもり市: registry, map, and keys and configurations of 60 gateways, 3 vehicles and 40 phones."""
+    """街をつくる。Lay out the town: registry, map, keys and configurations of 60 gateways, 3 vehicles and 40 phones."""
     settings = registry.TownSettings(
         seed=seed,
         directory=out,
@@ -62,12 +79,18 @@ def town(  # noqa: PLR0913 - a command's options are its parameters
 def run(
     *,
     directory: Directory,
-    radio_socket: Annotated[Path | None, typer.Option(help="Default: radio.sock in the directory.")] = None,
-    gpsd_socket: Annotated[Path | None, typer.Option(help="Default: gpsd.sock in the directory.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="JSON file for what really left the radio.")] = None,
+    radio_socket: Annotated[
+        Path | None, typer.Option(help="電波のソケット。Default: radio.sock in the directory.")
+    ] = None,
+    gpsd_socket: Annotated[
+        Path | None, typer.Option(help="測位のソケット。Default: gpsd.sock in the directory.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="本当に届いた数の JSON。JSON file for what really left the radio.")
+    ] = None,
     clock: ClockJson = "",
 ) -> None:
-    """Run the town's radio and satellites until SIGTERM or Ctrl-C."""
+    """街の電波を動かす。Run the town's radio and satellites until SIGTERM or Ctrl-C."""
     logs.configure()
     seed, tags, own_clock = registry.load(directory)
     settings = live.RunSettings(
@@ -85,17 +108,19 @@ def run(
 
 @app.command()
 def record(  # noqa: PLR0913 - a command's options are its parameters
-    file: Annotated[Path, typer.Argument(help="Capture to write; its name's end chooses the format if none is given.")],
+    file: Annotated[Path, typer.Argument(help="書き出すファイル。Capture to write: .btsnoop, .pcap or .pcapng.")],
     *,
-    seconds: Annotated[int, typer.Option(min=1, max=86_400, help="Town seconds.")] = 60,
-    start: Annotated[str, typer.Option(help="Local start time, ISO 8601.")] = DEFAULT_START,
-    kind: Annotated[str, typer.Option("--format", help="btsnoop, pcap or pcapng.")] = "",
-    link_type: Annotated[int, typer.Option(help="pcap, pcapng: 256 with radio header, or 251.")] = 256,
-    detector: Annotated[str, typer.Option(help="Whose radio, or `all`.")] = "gw-001",
+    seconds: Annotated[int, typer.Option(min=1, max=86_400, help="街の秒数。Town seconds.")] = 60,
+    start: Annotated[str, typer.Option(help="始まる時刻。Local start time, ISO 8601.")] = DEFAULT_START,
+    kind: Annotated[
+        str, typer.Option("--format", help="形式。btsnoop, pcap or pcapng; else by the file's suffix.")
+    ] = "",
+    link_type: Annotated[int, typer.Option(help="リンク種別。pcap, pcapng: 256 with radio header, or 251.")] = 256,
+    detector: Annotated[str, typer.Option(help="どの検知機か。Whose radio, or `all`.")] = "gw-001",
     seed: Seed = 7,
-    truth: Annotated[Path | None, typer.Option(help="JSON file for what was written.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="書いた数の JSON。JSON file for what was written.")] = None,
 ) -> None:
-    """Write what one detector of the simulated town hears as a Bluetooth capture."""
+    """電波を録る。Write what one detector of the simulated town hears as a Bluetooth capture."""
     start_ms = _start_ms(start)
     air = Air(towns.build(seed), provision(seed, registry.TAGS, start_ms), start_ms)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -119,11 +144,11 @@ def record(  # noqa: PLR0913 - a command's options are its parameters
 def family(
     *,
     directory: Directory,
-    http_port: Annotated[int, typer.Option(help="Port of the push service on loopback.")],
-    smtp_port: Annotated[int, typer.Option(help="Port of the mail server on loopback.")],
-    out: Annotated[Path, typer.Option(help="JSON lines, one for each notice received.")],
+    http_port: Annotated[int, typer.Option(help="プッシュ通知のポート。Port of the push service on loopback.")],
+    smtp_port: Annotated[int, typer.Option(help="メールのポート。Port of the mail server on loopback.")],
+    out: Annotated[Path, typer.Option(help="届いた通知。JSON lines, one for each notice received.")],
 ) -> None:
-    """Be the families' phones and mail boxes: receive, decrypt and count their notices."""
+    """家族の端末になる。Be the families' phones and mail boxes: receive, decrypt and count their notices."""
     from firmware_sim import family as families  # noqa: PLC0415 - its mail server is slow to load
 
     asyncio.run(families.run(directory, http_port=http_port, smtp_port=smtp_port, out=out))
@@ -136,28 +161,33 @@ def _clock(text: str, otherwise: Clock) -> Clock:
         table: Any = json.loads(text)
         return Clock.from_table(table)
     except (ValueError, TypeError, AttributeError) as error:
-        raise typer.BadParameter(f"--clock: {error}") from error
+        raise typer.BadParameter(f"--clock: 時計の JSON ではありません。Not the JSON of a clock: {error}") from error
 
 
 def _start_ms(text: str) -> int:
     try:
         at = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"--start: {error}") from error
+        raise typer.BadParameter(f"--start: 時刻ではありません。Not a time: {error}") from error
     return int((at if at.tzinfo else at.replace(tzinfo=TZ)).timestamp() * 1000)
 
 
 def _format(file: Path, kind: str, link_type: int) -> capture.Format:
-    chosen = kind or file.suffix.removeprefix(".")
+    chosen = kind or file.suffix.removeprefix(".").lower()
     if link_type not in (capture.LINK_TYPE_LE, capture.LINK_TYPE_LE_PHDR):
-        raise typer.BadParameter("--link-type: 251 or 256")
+        raise typer.BadParameter("--link-type: 251 か 256 です。251 or 256")
     if chosen == "pcap":
         return "pcap"
     if chosen == "pcapng":
         return "pcapng"
-    if chosen in ("btsnoop", "") or not kind:
+    if chosen == "btsnoop":
         return "btsnoop"
-    raise typer.BadParameter("--format: btsnoop, pcap or pcapng")
+    if kind:
+        raise typer.BadParameter("--format: btsnoop、pcap、pcapng のどれかです。btsnoop, pcap or pcapng")
+    raise typer.BadParameter(
+        f"{file.name}: 形式が分かりません。--format を付けるか、名前を .btsnoop、.pcap、.pcapng で終えてください。"
+        "Unknown format: give --format, or a name that ends in .btsnoop, .pcap or .pcapng"
+    )
 
 
 def main() -> None:

@@ -54,6 +54,31 @@ def test_a_recording_with_a_wrong_option_is_refused_by_name(tmp_path: Path, argu
     assert arguments[0] in done.output
 
 
+@pytest.mark.parametrize("name", ["air.wav", "air", "air.btsnoop.gz"])
+def test_a_recording_of_no_known_format_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    done = CliRunner().invoke(app, ["record", str(tmp_path / name), "--seconds", "1"])
+    assert done.exit_code == 2
+    assert "形式が分かりません" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "magic"),
+    [
+        ("air.btsnoop", (), b"btsnoop"),
+        ("air.PCAP", (), b"\xd4\xc3\xb2\xa1"),
+        ("air.pcapng", (), b"\x0a\x0d\x0d\x0a"),
+        ("air", ("--format", "pcap"), b"\xd4\xc3\xb2\xa1"),
+    ],
+)
+def test_a_recording_has_the_format_of_its_name_or_of_the_option(
+    tmp_path: Path, name: str, options: tuple[str, ...], magic: bytes
+) -> None:
+    done = CliRunner().invoke(app, ["record", str(tmp_path / name), "--seconds", "1", *options])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / name).read_bytes().startswith(magic)
+
+
 def test_a_recording_of_a_detector_that_is_not_there_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["record", str(tmp_path / "no.btsnoop"), "--detector", "gw-999"])
     assert isinstance(done.exception, RecordingError)
