@@ -7,16 +7,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Self
 
+from edge import position
 from edge.config import EdgeConfig
 from edge.errors import EdgeError
 from edge.health import Health, Vitals
 from edge.keep import Keeper, Sealer
-from edge.position import GpsdClient, Track
+from edge.position import GpsdClient
 from edge.scan import Source, open_source
 from edge.sight import Sight
 from edge.uplink import Uplink
 from wire import keys
 from wire.errors import OutboxError, WireError
+from wire.gpsd import Track
 from wire.merge import Merge
 from wire.outbox import Outbox
 from wire.retry import wait_s
@@ -62,7 +64,7 @@ class Agent:
         sight = Sight(config.formats, merge)
         health = Health(config.detector, sight, outbox)
         health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
-        track = Track(config.position.max_age_s) if config.position.gpsd else None
+        track = position.track(config.position.max_age_s) if config.position.gpsd else None
         source = open_source(config, sight, health.counts, position=outbox.restore()[1])
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
         keeper.restore()

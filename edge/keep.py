@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge.position import Track
 from edge.scan import Source
 from edge.sight import Sight
 from wire import batch, seal
 from wire.batch import Row
 from wire.clock import Clock
 from wire.errors import BatchError, OutboxBrokenError, OutboxError
+from wire.gpsd import Track
 from wire.keys import CityBundle, kid
 from wire.merge import Merged, MergeError
 from wire.outbox import Outbox

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from mobile_detector.location import Location, Position
+from mobile_detector.location import Location
 from mobile_detector.zones import Zones
 from wire.batch import Row
 from wire.errors import FrameError
 from wire.formats import Formats
 from wire.frames import EidFrame, Frame, decode, decode_fields, sighting_id
+from wire.gpsd import Position
 from wire.hci import HciError, reports
 from wire.merge import Key, Merge, Merged
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from edge import position
 from edge.agent import Agent
-from edge.position import Position, Track
 from wire import batch, seal
 from wire.clock import Clock
 from wire.errors import OutboxFullError
+from wire.gpsd import Position
 from wire.merge import Merged
 
 NOW_MS = 1_800_000_000_000
@@ -123,7 +124,7 @@ def test_rows_that_no_batch_can_hold_block_nothing(opened: Any, city: Any) -> No
 
 def test_a_moving_gateway_waits_for_its_position(opened: Any, city: Any) -> None:
     agent = opened()
-    agent.keeper.track = Track(60.0)
+    agent.keeper.track = position.track(60.0)
     agent.keeper.sealer = type(agent.keeper.sealer)(
         city.bundle, "gw-1", agent.keeper.sealer.key, Clock(0, NOW_MS, 1e-5)
     )

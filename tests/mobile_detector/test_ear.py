@@ -4,10 +4,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mobile_detector.ear import Ear
-from mobile_detector.location import FixedLocation, GpsdLocation, Position, Track
+from mobile_detector.location import WALK_MPS, FixedLocation, GpsdLocation
 from mobile_detector.zones import EARTH_RADIUS_M, Zone, Zones, distance_m
 from wire.formats import Formats
 from wire.frames import EidFrame, UidFrame, encode
+from wire.gpsd import Position, Track
 from wire.hci import Report, legacy_event
 from wire.merge import Merge
 
@@ -31,7 +32,7 @@ def test_no_byte_heard_inside_a_zone_ever_leaves(seed: int, speed_mps: float, ac
     """Walk through a zone with a packet of another tag every 100 ms: what becomes a row was heard outside."""
     rng = random.Random(seed)
     zone = Zone("home", *HOME, rng.uniform(50, 120))
-    track = Track(30.0)
+    track = Track(30.0, WALK_MPS)
     location = GpsdLocation("unix:/none", "phone", track, lambda: 0)
     ear = Ear(Formats.parse(["eid"]), location, Merge(10_000), Zones([zone]))
     heard: dict[bytes, bool] = {}
@@ -58,7 +59,7 @@ def test_no_byte_heard_inside_a_zone_ever_leaves(seed: int, speed_mps: float, ac
 
 def test_without_a_position_nothing_is_recorded() -> None:
     ear = _ear()
-    ear.location = GpsdLocation("unix:/none", "phone", Track(30.0), lambda: 0)
+    ear.location = GpsdLocation("unix:/none", "phone", Track(30.0, WALK_MPS), lambda: 0)
     ear.hear_packet(_event(b"12345678"), START_MS)
     assert ear.close() == []
     assert ear.dropped == {"no-position": 1}
