@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edge import agent, config, health, replay
-from edge.errors import CaptureError, ConfigError
+from edge.errors import CaptureError
 from wire import keys, logs
-from wire.errors import WireError
+from wire.errors import ConfigError, WireError
 from wire.formats import EXAMPLE_CITY, FormatError, Formats
 
 app = typer.Typer(

@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 
 from mobile_detector import agent, config
-from mobile_detector.errors import ConfigError, ZoneError
+from mobile_detector.errors import ZoneError
 from mobile_detector.usage import Diary
 from mobile_detector.zones import Zones, around
 from wire import logs
+from wire.errors import ConfigError
 
 app = typer.Typer(
     add_completion=False,

@@ -1,1 +1,1 @@
-"""What tags, detectors and server must agree on; pure but for the outbox. Implements docs/WIRE.md."""
+"""What tags, detectors and server must agree on; pure but for files and the outbox. Implements docs/WIRE.md."""

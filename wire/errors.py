@@ -1,5 +1,7 @@
 """What can be wrong with something that came over the wire. None of these is worth a retry with the same bytes."""
 
+from pathlib import Path
+
 
 class WireError(Exception):
     """Bytes, text or a file do not follow docs/WIRE.md."""
@@ -27,6 +29,22 @@ class TopicError(WireError):
 
 class KeyFileError(WireError):
     """A key or city file is missing, unreadable or holds another kind of key."""
+
+
+class ConfigError(WireError):
+    """A configuration file cannot be used.
+
+    Attributes:
+        path: the file.
+        key: the key at fault, dotted; "" for the file as a whole.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, key: str, reason: str) -> None:
+        self.path = path
+        self.key = key
+        self.reason = reason
+        super().__init__(f"{path}: {key} {reason}" if key else f"{path}: {reason}")
 
 
 class OutboxError(WireError):

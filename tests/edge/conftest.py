@@ -14,11 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge.config import BrokerConfig, EdgeConfig, KeyFiles, OutboxConfig, ScanConfig
+from edge.config import BrokerConfig, EdgeConfig, OutboxConfig, ScanConfig
 from firmware_sim.radio_socket import RadioSocket
 from wire import batch, btsnoop, frames, hci, keys, seal, topics
 from wire.keys import CityBundle, kid
 from wire.messages import Heartbeat, Receipt
+from wire.sections import KeyFiles
 
 START_MS = 1_800_000_000_000
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from edge import config
-from edge.errors import ConfigError
+from wire.errors import ConfigError
 
 MINIMAL: dict[str, Any] = {
     "city": "mimamori",

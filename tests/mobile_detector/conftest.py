@@ -19,9 +19,7 @@ from mobile_detector.config import (
     BrokerConfig,
     DetectorConfig,
     DutyConfig,
-    KeyFiles,
     PositionConfig,
-    ScanConfig,
     UploadConfig,
 )
 from wire import batch, btsnoop, keys, seal, topics
@@ -30,6 +28,7 @@ from wire.frames import EidFrame, encode
 from wire.hci import Report, legacy_event
 from wire.keys import CityBundle
 from wire.messages import Heartbeat, Receipt
+from wire.sections import KeyFiles, ScanSection
 
 numbers = itertools.count(1)
 
@@ -265,7 +264,7 @@ def phone(city: City, air: Air) -> Callable[..., DetectorConfig]:
             keys=KeyFiles(city.directory / "phone.pem", city.directory / "city.json"),
             broker=BrokerConfig(url=broker_url, heartbeat_s=0.5),
             upload=UploadConfig(url=upload_url, timeout_s=2.0),
-            scan=ScanConfig(source=f"unix:{air.path}", window_s=1.0),
+            scan=ScanSection(source=f"unix:{air.path}", window_s=1.0),
             position=position or PositionConfig(lat_deg=34.75, lon_deg=134.83),
             duty=duty or DutyConfig(scan_s=10.0, rest_cycle_s=10.0, moving_cycle_s=10.0),
         )

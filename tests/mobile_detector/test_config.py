@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mobile_detector.config import load
-from mobile_detector.errors import ConfigError
+from wire.errors import ConfigError
 
 GOOD = """
 city = "mimamori"
