@@ -32,7 +32,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test debian check bench bench-peers fuzz lock clean
+.PHONY: help install demo test debian check bench bench-peers python-peers fuzz lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,7 +65,7 @@ demo: $(STAMP) ## the whole town on this machine; Ctrl-C stops it
 	@$(BIN)/mimamori demo --state '$(STATE)' --speed $(SPEED) --port $(PORT) --duration $(DURATION) \
 	  $(if $(filter-out 0 false no,$(HEADLESS)),--headless,)
 
-test: $(STAMP) debian ## all tests; TESTS=tests/wire for some
+test: $(STAMP) python-peers debian ## all tests; TESTS=tests/wire for some
 	@$(BIN)/pytest $(TESTS)
 
 debian: ## install the Debian packages that tests want, where that is possible
@@ -82,8 +82,10 @@ bench: $(STAMP) bench-peers ## every figure, each beside its peer
 	@for file in bench/bench_*.py; do [ -e "$$file" ] || continue; name=$$(basename "$$file" .py); \
 	  echo "== $$name"; $(BIN)/python -m "bench.$$name" $(BENCH_OPTIONS) || exit 1; done
 
-bench-peers: $(STAMP) ## install what the benchmarks compare with, where that is possible
+python-peers: $(STAMP)
 	@$(BIN)/uv sync --quiet --frozen --all-extras --group bench --inexact --no-install-project
+
+bench-peers: python-peers ## install what the benchmarks compare with, where that is possible
 	@sh scripts/debian-packages $(BENCH_DEBIAN)
 
 bench-%: $(STAMP) bench-peers
