@@ -133,7 +133,7 @@ def show_growth(report: Report, scope: Scope) -> None:
             "memory floor, plain loads": {n: c.floor_ns for n, c in costs.items()},
             "memory floor, fetched ahead": {n: c.hard_floor_ns for n, c in costs.items()},
         }
-        | {step: {n: c.steps_ns[step] for n, c in costs.items()} for step in ("resolve+suppress", "fences")},
+        | {step: {n: c.steps_ns[step] for n, c in costs.items()} for step in ("resolve", "suppress", "fences")},
         ("registered tags", "ns per sighting"),
     )
     report.figures |= {

@@ -22,7 +22,7 @@ HOME_RADIUS_M: Final = 60.0
 DWELL_MS: Final = 60_000
 EPOCH: Final = 1
 _Places: TypeAlias = tuple[NDArray[np.generic], ...]
-_NOTHING: Final = (np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int8), np.empty(0, np.int64))
+_NOTHING: Final = (np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int8), np.empty(0, np.int64))
 
 
 class Core:
@@ -47,6 +47,7 @@ class Core:
         self._scratch = fix.create_scratch()
         self._fixes = fix.create_fixes(capacity.active_tags)
         self._events = fences.create_events(capacity.events)
+        self._tags = np.empty(0, np.int32)
 
     def feed(self, heard: Sightings) -> float:
         """Take a bucket as ingest does, micro-batch by micro-batch; return the thread's processor time, ns."""
@@ -63,8 +64,8 @@ class Core:
         found: list[_Places] = []
         for part in _parts(heard):
             outcome = self._step(heard, part)
-            detectors = heard.detectors[heard.batch_starts[part.start] :][outcome.kept]
-            pairs.append(outcome.tags[outcome.kept].astype(np.int64) << 32 | detectors)
+            detectors = heard.detectors[_rows(heard, part)][outcome.kept]
+            pairs.append(self._tags[outcome.kept].astype(np.int64) << 32 | detectors)
             found.append(_copied(outcome.fixes))
         found.append(_copied(self.flush().fixes))
         tags, lat_e7, lon_e7, accuracy_m, at_ms = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -80,13 +81,15 @@ class Core:
         engine, ns = self.engine, {}
         number = int(heard.heard_at_ms[0]) // BUCKET_MS
         place = number & (engine.openings.places - 1)
-        engine.openings.newest[0] = number
+        engine.openings.newest[:] = number, number - 1
         epochs, deliveries = np.full(len(heard.batch_detectors), EPOCH), np.empty(len(heard.batch_detectors), np.uint8)
         sequences = heard.batch_sequences
         ns["batches"] = thread_ns_of(
             lambda: batches.accept(engine.windows, heard.batch_detectors, epochs, sequences, deliveries)
         )
-        ns["resolve+suppress"] = thread_ns_of(lambda: self._take(heard))
+        resolved: list[NDArray[np.int32]] = []
+        ns["resolve"] = thread_ns_of(lambda: resolved.extend(self._resolve(heard)))
+        ns["suppress"] = thread_ns_of(lambda: self._take(heard, resolved))
         closed = [0]
 
         def close() -> None:
@@ -105,17 +108,22 @@ class Core:
         engine = self.engine
         return float(thread_ns_of(lambda: places.rebuild(engine.index, engine.cells, engine.last, 0)))
 
-    def _take(self, heard: Sightings) -> None:
-        engine = self.engine
+    def _resolve(self, heard: Sightings) -> Iterator[NDArray[np.int32]]:
         for part in _parts(heard):
-            rows = slice(int(heard.batch_starts[part.start]), int(heard.batch_starts[part.stop]))
-            suppress.take(engine.table, engine.openings, engine.stations.words, _columns(heard, rows), self._rows)
+            yield self.engine.resolve(heard.ids[_rows(heard, part)].view(np.int64))[0]
+
+    def _take(self, heard: Sightings, resolved: list[NDArray[np.int32]]) -> None:
+        engine = self.engine
+        for part, tags in zip(_parts(heard), resolved, strict=True):
+            columns = _columns(heard, _rows(heard, part), tags)
+            suppress.take(engine.openings, engine.stations.words, engine.poses.ring, columns, self._rows)
 
     def _step(self, heard: Sightings, part: slice) -> Outcome:
-        rows = slice(int(heard.batch_starts[part.start]), int(heard.batch_starts[part.stop]))
-        detectors = heard.batch_detectors[part]
+        rows, detectors = _rows(heard, part), heard.batch_detectors[part]
         self.engine.accept(detectors, np.full(len(detectors), EPOCH), heard.batch_sequences[part])
-        return self.engine.step(_columns(heard, rows), int(heard.heard_at_ms[rows.stop - 1]) + FLUSH_DELAY_MS)
+        self._tags, _ = self.engine.resolve(heard.ids[rows].view(np.int64))
+        received_ms = int(heard.heard_at_ms[rows.stop - 1]) + FLUSH_DELAY_MS
+        return self.engine.step(_columns(heard, rows, self._tags), received_ms)
 
 
 def answer_of(job: Job) -> Answer:
@@ -138,8 +146,12 @@ def _copied(fixes: fix.Fixes) -> _Places:
     return tuple(column.copy() for column in columns)
 
 
-def _columns(heard: Sightings, rows: slice) -> Columns:
-    return Columns.of(heard.ids[rows], heard.detectors[rows], heard.rssi_dbm[rows], heard.heard_at_ms[rows])
+def _rows(heard: Sightings, part: slice) -> slice:
+    return slice(int(heard.batch_starts[part.start]), int(heard.batch_starts[part.stop]))
+
+
+def _columns(heard: Sightings, rows: slice, tags: NDArray[np.int32]) -> Columns:
+    return Columns.of(tags, heard.detectors[rows], heard.rssi_dbm[rows], heard.heard_at_ms[rows])
 
 
 def _fences(world: World) -> tuple[fences.Fences, fences.Watches]:

@@ -12,7 +12,7 @@ from bench.world import SIZES, Size, Stream, make
 
 BYTES_A_SIGHTING: Final = 21
 """Id 8, detector 4, rssi 1, time 8."""
-STEPS: Final = ("batches", "resolve+suppress", "fix", "places", "fences")
+STEPS: Final = ("batches", "resolve", "suppress", "fix", "places", "fences")
 _WARM: Final = 3
 
 

@@ -21,7 +21,8 @@ MAX_BATTERY_DV: Final = 35
 
 _MAC_LABEL = b"MIMAMORI-mac-v1\x01"
 _ENC_LABEL = b"MIMAMORI-enc-v1\x02"
-_SOS, _MOVING, _CLOCK_LOST, _BATTERY = 0x80, 0x40, 0x20, 0x0F
+SOS, MOVING, CLOCK_LOST, BATTERY = 0x80, 0x40, 0x20, 0x0F
+"""Bits of the second octet of a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,10 @@ def open_(keys: StatusKeys, eid: bytes, sealed: bytes) -> TagStatus:
     step, bits = body
     return TagStatus(
         step=step,
-        sos=bool(bits & _SOS),
-        moving=bool(bits & _MOVING),
-        clock_lost=bool(bits & _CLOCK_LOST),
-        battery_dv=MIN_BATTERY_DV + (bits & _BATTERY),
+        sos=bool(bits & SOS),
+        moving=bool(bits & MOVING),
+        clock_lost=bool(bits & CLOCK_LOST),
+        battery_dv=MIN_BATTERY_DV + (bits & BATTERY),
     )
 
 
@@ -112,7 +113,7 @@ def _body(status: TagStatus) -> bytes:
     if not MIN_BATTERY_DV <= status.battery_dv <= MAX_BATTERY_DV:
         raise SealError("a battery has 20 to 35 tenths of a volt")
     bits = status.battery_dv - MIN_BATTERY_DV
-    bits |= _SOS * status.sos | _MOVING * status.moving | _CLOCK_LOST * status.clock_lost
+    bits |= SOS * status.sos | MOVING * status.moving | CLOCK_LOST * status.clock_lost
     return bytes((status.step, bits))
 
 

@@ -4,37 +4,37 @@ An engine is changed by `step`. When what it returned could not be committed, th
 from what the database holds; everything that matters is there.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server.core import places, press
-from server.core.fences import Fence, side_of
-from server.core.fix import EMPTY_TRACK, KIND_WEIGHTS, Fix, Placed, Track, advance, consolidate
+from server.core import press
+from server.core.fences import Fence
 from server.core.flags import SUSPICIOUS, Flag
-from server.core.geo import Position
-from server.core.places import Event, Kind, Presence
+from server.core.kept import Kept
+from server.core.kernels import engine as placing
+from server.core.kernels import fences, fix, merge
+from server.core.kernels.aes import Aes
+from server.core.kernels.aes import load as load_aes
+from server.core.kernels.columns import Columns
+from server.core.kernels.fences import Change
+from server.core.kernels.merge import Told
+from server.core.places import Event, Kind
 from server.core.press import Press
-from server.core.resolve import Resolved, Resolver
+from server.core.resolve import Resolver
 from server.core.rows import Heard
-from server.core.suppress import Contribution, bucket_of, merge
-from server.core.tagclock import TagClock
+from server.core.suppress import BUCKET_MS
 from server.core.tags import Tags
 
 LATE_MS: Final = 300_000
 """What arrives later than this after it was heard is marked late."""
-OPEN_BUCKETS: Final = 60
-"""So many buckets of ten seconds stay open for what arrives out of order."""
-VAGUE_M: Final = 100.0
-"""Taken where a moving detector does not say how well it knows its place."""
-
-
-class _Bucket(NamedTuple):
-    tag: int
-    number: int
+GRACE_MS: Final = 5_000
+"""A bucket is kept open so long after its end for what is under way. What comes later is placed on its own."""
+_KINDS: Final = {int(Change.ARRIVED): Kind.ARRIVED, int(Change.DEPARTED): Kind.DEPARTED}
+_MOVED, _DOUBTFUL = int(fix.Kind.MOVED), int(fix.Kind.DOUBTFUL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,71 +62,46 @@ class City:
     fences: Mapping[str, Sequence[Fence]]
 
 
-@dataclass(slots=True)
-class Kept:
-    """What an engine is started from: the newest state in the database.
-
-    Attributes:
-        clocks: by row in `Tags`.
-        presses: by row in `Tags`.
-        tracks: by ward id.
-        presences: by ward and place id.
-    """
-
-    clocks: Sequence[TagClock]
-    presses: dict[int, Press] = field(default_factory=dict)
-    tracks: dict[str, Track] = field(default_factory=dict)
-    presences: dict[tuple[str, str], Presence] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedFix:
-    """A fix to be written. `is_whole`: it holds all that was heard of its bucket, so it may replace what is there."""
-
-    ward: str
-    fix: Fix
-    received_ms: int
-    is_late: bool
-    is_whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LastPlace:
-    """The newest place of a ward, with what its tag said last. None: it did not say, keep what was known."""
-
-    ward: str
-    position: Position
-    received_ms: int
-    is_late: bool
-    battery_dv: int | None
-    is_sos: bool
-    is_moving: bool
-    is_traceable: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one step asks to be written.
+    """What one step asks to be written. Tags are rows in `Tags`.
 
     Attributes:
-        resolved: tags and flags of the rows, in the order of the input.
-        fixes: places for the track; at most one a ward and bucket.
-        doubtful: places that nobody could have reached.
-        last_places: by ward.
-        presences: changed ones.
+        tags: int32, whose each row of the input is, -1: none of ours.
+        flags: int16, `Flag` bits of each row of the input.
+        told: the rows to be stored.
+        fixes: places found; those doubtful are kept apart.
+        whole: how many of the fixes, the first ones, hold all that was heard in time of their bucket.
+        moved: int32, tags that have another last place, each once.
+        held: int32, tags whose place held apart changed, each once.
+        released: int32, tags that had a place held apart and have none any more.
+        watches: int32, numbers of the watches that changed.
         events: in the order of their finding.
-        clocks: learnt ones, by row in `Tags`.
-        presses: changed ones, by row in `Tags`.
+        learnt: int32, tags whose clock was learnt, each once.
+        presses: changed ones, by tag.
     """
 
-    resolved: Resolved
-    fixes: list[PlacedFix]
-    doubtful: list[PlacedFix]
-    last_places: dict[str, LastPlace]
-    presences: dict[tuple[str, str], Presence]
+    tags: NDArray[np.int32]
+    flags: NDArray[np.int16]
+    told: Told
+    fixes: fix.Fixes
+    whole: int
+    moved: NDArray[np.int32]
+    held: NDArray[np.int32]
+    released: NDArray[np.int32]
+    watches: NDArray[np.int32]
     events: list[Event]
-    clocks: dict[int, TagClock]
+    learnt: NDArray[np.int32]
     presses: dict[int, Press]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Which watch is whose, by its number. Lists of the same length."""
+
+    wards: list[str]
+    places: list[str]
+    tags: NDArray[np.int32]
 
 
 class Engine:
@@ -135,145 +110,182 @@ class Engine:
     Args:
         city: the registry; make a new engine when it changes.
         kept: state to start from.
+        aes: makes what opens statuses and derives ids.
     """
 
-    def __init__(self, city: City, kept: Kept) -> None:
+    def __init__(self, city: City, kept: Kept, aes: Callable[[], Aes] = load_aes) -> None:
+        tags = city.tags
         self._city = city
-        self._resolver = Resolver(city.tags, kept.clocks)
+        capacity = placing.Capacity(len(tags), max(city.stations, default=0) + 1)
+        self.placing = placing.Engine(capacity, bucket_ms=BUCKET_MS, grace_ms=GRACE_MS)
+        _place_detectors(self.placing, city.stations)
+        self.watched = _load_fences(self.placing, city, kept)
+        self.resolver = Resolver(tags, kept.clocks.clocks(tags.exponents), self.placing, aes)
         self._presses = dict(kept.presses)
-        self._tracks = dict(kept.tracks)
-        self._presences = dict(kept.presences)
-        self._waiting = {key for key, presence in self._presences.items() if presence.candidate_hits}
-        self._open: dict[_Bucket, dict[int, Contribution]] = {}
-        self._fences = {(f.ward, f.place): f for fences in city.fences.values() for f in fences}
-        self._newest_bucket = 0
+        self.told_ms = np.zeros(len(tags), np.int64)
+        self.told_flags = np.zeros(len(tags), np.int16)
+        self.battery_dv = np.full(len(tags), -1, np.int16)
+        self._is_held = np.zeros(len(tags), np.bool_)
+        self.received_ms = kept.received_ms or 0
+        self._resume(kept)
 
-    def warm(self, heard: Heard, tags: NDArray[np.int32]) -> None:
-        """Fill the open buckets again from stored sightings that are worth believing; `tags` are rows in `Tags`."""
-        for row, tag in enumerate(tags.tolist()):
-            self._contribute(heard, row, tag)
-
-    def clock(self, tag: int) -> TagClock:
-        """Return the clock of the tag in row `tag` of `Tags`, as learnt so far."""
-        return self._resolver.clock(tag)
+    def close(self) -> None:
+        """Let the background go."""
+        self.resolver.close()
 
     def step(self, heard: Heard, received_ms: int) -> Outcome:
         """Return what to write for `heard`.
 
         Args:
-            heard: rows in any order.
-            received_ms: UTC of the arrival of the newest of them; also the time up to which silence is judged.
+            heard: rows in any order, none heard after `received_ms`.
+            received_ms: UTC of the arrival of the newest of them; also the time up to which silence is judged. Time does
+                not go back: the newest there has been is `self.received_ms`.
         """
-        resolved = self._resolver.resolve(heard)
-        is_ours = resolved.tags >= 0
-        resolved.flags[is_ours & (received_ms - heard.last_ms > LATE_MS)] |= Flag.LATE
-        resolved.flags[is_ours & (heard.clock_error_ms > 0)] |= Flag.CLOCK_CORRECTED
-        out = Outcome(resolved, [], [], {}, {}, [], resolved.clocks, {})
-        believed = np.flatnonzero(is_ours & (resolved.flags & SUSPICIOUS == 0))
-        in_order = believed[np.argsort(heard.last_ms[believed], kind="stable")].tolist()
-        touched: dict[_Bucket, list[int]] = {}
-        for row in in_order:
-            tag = int(resolved.tags[row])
-            self._press(tag, int(resolved.flags[row]), int(heard.last_ms[row]), out)
-            bucket = self._contribute(heard, row, tag)
-            if bucket is not None:
-                touched.setdefault(bucket, []).append(row)
-        for bucket in sorted(touched, key=lambda key: (key.number, key.tag)):
-            self._place(bucket, touched[bucket], (heard, resolved), received_ms=received_ms, out=out)
-        self._sweep(received_ms, out)
-        self._close_old()
-        return out
-
-    def _press(self, tag: int, flags: int, at_ms: int, out: Outcome) -> None:
-        ward = self._city.tags[tag].ward
-        if ward is None or not flags & Flag.SOS:
-            return
-        self._presses[tag], is_new = press.step(self._presses.get(tag), at_ms)
-        out.presses[tag] = self._presses[tag]
-        if is_new:
-            out.events.append(Event(ward, None, Kind.SOS, at_ms))
-
-    def _contribute(self, heard: Heard, row: int, tag: int) -> _Bucket | None:
-        """Add a row to its bucket; None where its tag has no ward or its detector no place."""
-        station = self._city.stations.get(int(heard.detectors[row]))
-        if station is None or self._city.tags[tag].ward is None:
-            return None
-        is_fixed = station.lat_deg is not None and station.lon_deg is not None
-        lat_deg = float(station.lat_deg if station.lat_deg is not None else heard.lat_deg[row])
-        lon_deg = float(station.lon_deg if station.lon_deg is not None else heard.lon_deg[row])
-        accuracy_m = station.accuracy_m if is_fixed else float(heard.accuracy_m[row])
-        if not (abs(lat_deg) <= 90 and abs(lon_deg) <= 180):  # NaN too
-            return None
-        new = Contribution(
-            int(heard.detectors[row]),
-            int(heard.rssi_mean_dbm[row]),
-            int(heard.counts[row]),
-            int(heard.last_ms[row]),
-            lat_deg,
-            lon_deg,
-            accuracy_m if accuracy_m >= 0 else VAGUE_M,
-            KIND_WEIGHTS[station.kind],
+        self.received_ms = max(self.received_ms, received_ms)
+        resolved = self.resolver.resolve(heard, self.received_ms)
+        tags, flags = resolved.tags, resolved.flags
+        is_ours = tags >= 0
+        flags[is_ours & (received_ms - heard.last_ms > LATE_MS)] |= Flag.LATE
+        flags[is_ours & (heard.clock_error_ms > 0)] |= Flag.CLOCK_CORRECTED
+        told = merge.merge(_told(heard, tags, flags, resolved.battery_dv), int(SUSPICIOUS), BUCKET_MS)
+        believed = told.take(np.flatnonzero(told.flags & SUSPICIOUS == 0))
+        self._listen(believed)
+        presses, events = self._press(believed)
+        placed = self.placing.step(self._columns(believed), self.received_ms)
+        fixes = fix.Fixes._make(column.copy() for column in placed.fixes)
+        moved = np.unique(fixes.tags[fixes.kinds == _MOVED])
+        held, released = self._hold(fixes, moved)
+        events += self._events(placed.events)
+        changed = fences.changed(self.placing.watches)
+        return Outcome(
+            tags, flags, told, fixes, placed.whole, moved, held, released, changed, events, resolved.learnt, presses
         )
-        bucket = _Bucket(tag, bucket_of(new.at_ms))
-        self._newest_bucket = max(self._newest_bucket, bucket.number)
-        contributions = self._open.setdefault(bucket, {})
-        contributions[new.detector] = merge(contributions.get(new.detector), new)
-        return bucket
 
-    def _place(
-        self, bucket: _Bucket, rows: list[int], data: tuple[Heard, Resolved], *, received_ms: int, out: Outcome
-    ) -> None:
-        heard, resolved = data
-        about = self._city.tags[bucket.tag]
-        ward = about.ward or ""
-        track = self._tracks.get(ward, EMPTY_TRACK)
-        raw = consolidate(bucket.number, self._open[bucket].values(), track.last)
-        for row in rows:
-            if int(heard.detectors[row]) in raw.far:
-                resolved.flags[row] |= Flag.FAR
-        self._tracks[ward], fix, placed = advance(track, raw)
-        is_late = received_ms - fix.position.at_ms > LATE_MS
-        is_whole = bucket.number > self._newest_bucket - OPEN_BUCKETS
-        written = PlacedFix(ward, fix, received_ms, is_late, is_whole)
-        (out.doubtful if placed is Placed.DOUBTFUL else out.fixes).append(written)
-        if placed is Placed.MOVED:
-            flags, battery_dv = int(resolved.flags[rows[-1]]), int(resolved.battery_dv[rows[-1]])
-            out.last_places[ward] = LastPlace(
-                ward,
-                fix.position,
-                received_ms,
-                is_late,
-                battery_dv if battery_dv >= 0 else None,
-                bool(flags & Flag.SOS),
-                bool(flags & Flag.MOVING),
-                about.is_traceable,
-            )
-            self._cross(ward, fix.position, out)
+    def _resume(self, kept: Kept) -> None:
+        last = kept.last
+        self.placing.load_last(last.tags, last.lat_e7, last.lon_e7, last.at_ms, last.accuracy_m)
+        if kept.held is not None:
+            self.placing.load_held(*kept.held)
+            self._is_held[kept.held[0]] = True
+        if kept.received_ms is not None:
+            self._listen(kept.open)
+            self.placing.resume(self._columns(kept.open), kept.received_ms)
 
-    def _cross(self, ward: str, position: Position, out: Outcome) -> None:
-        for fence in self._city.fences.get(ward, ()):
-            before = self._presences.get((ward, fence.place))
-            after, event = places.step(before, fence, is_inside=side_of(fence, position), at_ms=position.at_ms)
-            if after is not None and after != before:
-                self._stand(after, event, fence, out)
+    def _columns(self, told: Told) -> Columns:
+        """Return the rows as they are placed: nobody is placed whom no ward carries."""
+        tags = np.where(self._city.tags.has_ward[told.tags], told.tags, -1) if len(self._city.tags) else told.tags
+        if np.isnan(told.lat_deg).all():
+            return Columns.of(tags, told.detectors, told.rssi_mean_dbm, told.last_ms)
+        return Columns.of(
+            tags,
+            told.detectors,
+            told.rssi_mean_dbm,
+            told.last_ms,
+            lat_deg=told.lat_deg,
+            lon_deg=told.lon_deg,
+            accuracy_m=told.accuracy_m,
+        )
 
-    def _sweep(self, now_ms: int, out: Outcome) -> None:
-        for key in sorted(self._waiting):
-            fence = self._fences.get(key)
-            if fence is None:
+    def _listen(self, told: Told) -> None:
+        """Remember what tags said last of themselves."""
+        order = np.lexsort((told.battery_dv, told.flags, told.last_ms))
+        order = order[told.last_ms[order] >= self.told_ms[told.tags[order]]]
+        tags = told.tags[order]
+        self.told_ms[tags], self.told_flags[tags] = told.last_ms[order], told.flags[order]
+        says = order[told.battery_dv[order] >= 0]
+        self.battery_dv[told.tags[says]] = told.battery_dv[says]
+
+    def _press(self, told: Told) -> tuple[dict[int, Press], list[Event]]:
+        """Find new presses of the button; few rows tell of one."""
+        presses: dict[int, Press] = {}
+        events: list[Event] = []
+        rows = np.flatnonzero(told.flags & Flag.SOS != 0)
+        for row in rows[np.argsort(told.last_ms[rows], kind="stable")].tolist():
+            tag, at_ms = int(told.tags[row]), int(told.last_ms[row])
+            ward = self._city.tags.wards[tag]
+            if ward is None:
                 continue
-            after, event = places.sweep(self._presences[key], fence, now_ms)
-            if event is not None:
-                self._stand(after, event, fence, out)
+            self._presses[tag], is_new = press.step(self._presses.get(tag), at_ms)
+            presses[tag] = self._presses[tag]
+            if is_new:
+                events.append(Event(ward, None, Kind.SOS, at_ms))
+        return presses, events
 
-    def _stand(self, presence: Presence, event: Event | None, fence: Fence, out: Outcome) -> None:
-        key = (fence.ward, fence.place)
-        self._presences[key] = out.presences[key] = presence
-        (self._waiting.add if presence.candidate_hits else self._waiting.discard)(key)
-        if event is not None:
-            out.events.append(event)
+    def _hold(self, fixes: fix.Fixes, moved: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        doubted = np.unique(fixes.tags[fixes.kinds == _DOUBTFUL])
+        touched = np.union1d(doubted, moved[self._is_held[moved]])
+        is_held, _ = fix.held(self.placing.last, touched)
+        was_held = self._is_held[touched]
+        self._is_held[touched] = is_held
+        return touched[is_held], touched[~is_held & was_held]
 
-    def _close_old(self) -> None:
-        floor = self._newest_bucket - OPEN_BUCKETS
-        for bucket in [bucket for bucket in self._open if bucket.number <= floor]:
-            del self._open[bucket]
+    def _events(self, events: fences.Events) -> list[Event]:
+        found = []
+        columns = (events.fences.tolist(), events.kinds.tolist(), events.at_ms.tolist())
+        for watch, kind, at_ms in zip(*columns, strict=True):
+            if kind in _KINDS:
+                found.append(Event(self.watched.wards[watch], self.watched.places[watch], _KINDS[kind], at_ms))
+        return found
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether time alone can bring something: a bucket to be closed, an arrival by silence."""
+        return bool(self.placing.openings.used.any() or self.placing.watches.counts[0])
+
+
+def _told(heard: Heard, tags: NDArray[np.int32], flags: NDArray[np.int16], battery_dv: NDArray[np.int16]) -> Told:
+    return Told(
+        tags,
+        heard.detectors,
+        heard.first_ms,
+        heard.last_ms,
+        heard.counts,
+        heard.rssi_best_dbm,
+        heard.rssi_mean_dbm,
+        flags,
+        battery_dv,
+        heard.lat_deg,
+        heard.lon_deg,
+        heard.accuracy_m,
+    )
+
+
+def _place_detectors(engine: placing.Engine, stations: Mapping[int, Station]) -> None:
+    rows = np.array(list(stations), np.int32)
+    where = [(s.lat_deg, s.lon_deg) for s in stations.values()]
+    standing = np.array([(np.nan, np.nan) if None in place else place for place in where], np.float64).reshape(-1, 2)
+    engine.place_detectors(
+        rows,
+        kinds=[station.kind for station in stations.values()],
+        lat_deg=standing[:, 0],
+        lon_deg=standing[:, 1],
+        accuracy_m=np.array([station.accuracy_m for station in stations.values()], np.float64),
+    )
+
+
+def _load_fences(engine: placing.Engine, city: City, kept: Kept) -> Watched:
+    """Watch all fences of wards that carry a tag, as they stood. Every watch has a fence of its own, of its number."""
+    found: list[Fence] = []
+    tags: list[int] = []
+    for row, ward in enumerate(city.tags.wards.tolist()):
+        mine = city.fences.get(ward, ()) if ward is not None else ()
+        found += mine
+        tags += [row] * len(mine)
+    circles = [fences.Circle(f.lat_deg, f.lon_deg, f.radius_m, f.dwell_ms) for f in found]
+    numbers, owners = np.arange(len(found), dtype=np.int32), np.array(tags, np.int32)
+    watches = fences.Watches.of(owners, numbers, registered=len(city.tags))
+    engine.load_fences(fences.Fences.of(circles), watches)
+    known = [(n, p) for n, f in enumerate(found) if (p := kept.presences.get((f.ward, f.place))) is not None]
+    which = np.array([n for n, _ in known], np.int32)
+    fences.stand(
+        watches,
+        owners[which],
+        which,
+        fences.Standing(
+            np.array([fences.INSIDE if p.is_inside else fences.OUTSIDE for _, p in known], np.int8),
+            np.array([p.since_ms for _, p in known], np.int64),
+            np.array([p.candidate_since_ms or 0 for _, p in known], np.int64),
+            np.array([p.candidate_hits for _, p in known], np.int32),
+        ),
+    )
+    return Watched([f.ward for f in found], [f.place for f in found], owners)

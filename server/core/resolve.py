@@ -1,22 +1,23 @@
 """Whose sightings these are, what the tags say of themselves, and which of them to believe."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from server.core.eidtable import EidTable
 from server.core.flags import Flag
-from server.core.rows import KIND_EID, KIND_IBEACON, KIND_PLAIN_EID, KIND_UID, Heard
-from server.core.tagclock import TagClock, found, judge, learn, step_beacon_ms
-from server.core.tags import Tag, Tags
-from wire.errors import SealError
-from wire.status import StatusKeys, TagStatus, open_
+from server.core.ids import Ids
+from server.core.kernels import clocks as clock_kernels
+from server.core.kernels.aes import Aes
+from server.core.kernels.clocks import Clocks, Rows
+from server.core.kernels.engine import Engine
+from server.core.rows import KIND_EID, Heard
+from server.core.tags import Tags
+from wire import status
 
-_DAY_MS = 86_400_000
-_MAX_SEARCH_QUANTA = 4096
-_TRUSTED_ERROR_MS = 0  # a detector whose clock had to be corrected teaches no tag's clock
+_NONE: Final = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,13 @@ class Resolved:
         tags: int32, row in `Tags`, -1: none of ours.
         flags: int16, `Flag` bits.
         battery_dv: int16, -1: not told.
-        clocks: of the tags whose clock was learnt, by row in `Tags`.
+        learnt: int32, rows in `Tags` whose clock was learnt, ascending, each once.
     """
 
     tags: NDArray[np.int32]
     flags: NDArray[np.int16]
     battery_dv: NDArray[np.int16]
-    clocks: dict[int, TagClock]
+    learnt: NDArray[np.int32]
 
 
 class Resolver:
@@ -41,117 +42,71 @@ class Resolver:
 
     Args:
         tags: all enrolled tags.
-        clocks: one for each of `tags`.
+        clocks: of all of them; changed.
+        table: whose table of ids to keep.
+        load_aes: makes what opens statuses and derives ids.
     """
 
-    def __init__(self, tags: Tags, clocks: Sequence[TagClock]) -> None:
-        self._tags = tags
-        self._clocks = list(clocks)
-        self._table = EidTable(tags)
-        self._opened: dict[tuple[int, bytes, bytes], TagStatus | None] = {}
+    def __init__(self, tags: Tags, clocks: Clocks, table: Engine, load_aes: Callable[[], Aes]) -> None:
+        self._tags, self.clocks = tags, clocks
+        self._aes = load_aes()
+        self.ids = Ids(tags, clocks, table, self._aes, load_aes())
+        self._mac_keys, self._enc_keys = self._aes.status_keys(tags.keys)
 
-    def clock(self, tag: int) -> TagClock:
-        """Return the clock of the tag in row `tag`."""
-        return self._clocks[tag]
+    def close(self) -> None:
+        """Let the background go."""
+        self.ids.close()
 
-    def resolve(self, heard: Heard) -> Resolved:
-        """Return whose rows these are; learns the tags' clocks on the way. Rows may be in any order."""
-        is_eid = heard.kinds <= KIND_PLAIN_EID
-        tags, quanta = np.full(len(heard), -1, np.int32), np.full(len(heard), -1, np.int64)
-        tags[is_eid], quanta[is_eid] = self._table.find(heard.ids[is_eid], heard.last_ms[is_eid], self._clocks)
-        flags, battery_dv = np.zeros(len(heard), np.int16), np.full(len(heard), -1, np.int16)
-        learned: dict[int, TagClock] = {}
-        self._opened.clear()
-        for row in np.argsort(heard.last_ms, kind="stable").tolist():
-            if not is_eid[row]:
-                tags[row], flags[row] = self._static(int(heard.kinds[row]), int(heard.ids[row]))
-            elif tags[row] < 0:
-                tags[row], flags[row], battery_dv[row] = self._lost(heard, row, learned)
-            else:
-                flags[row], battery_dv[row] = self._rotating(heard, row, int(tags[row]), int(quanta[row]), learned)
-        return Resolved(tags, flags, battery_dv, learned)
+    def resolve(self, heard: Heard, now_ms: int) -> Resolved:
+        """Return whose rows these are; learns the tags' clocks on the way.
 
-    def _static(self, kind: int, static_id: int) -> tuple[int, int]:
-        tag = self._tags.by_static_id.get((kind, static_id), -1) if kind in (KIND_UID, KIND_IBEACON) else -1
-        return tag, int(Flag.STATIC_ID) if tag >= 0 else 0
+        Args:
+            heard: rows in any order.
+            now_ms: UTC, up to when all has arrived.
+        """
+        self.ids.go_on(now_ms)
+        tags, quanta = self.ids.find(heard.kinds, heard.ids, heard.last_ms, now_ms)
+        n = len(heard)
+        flags, battery_dv, learnt = np.zeros(n, np.int16), np.full(n, -1, np.int16), np.empty(n, np.int32)
+        flags[(heard.kinds > 1) & (tags >= 0)] = Flag.STATIC_ID
+        bodies = self._open(np.where(heard.kinds == KIND_EID, tags, -1).astype(np.int32), heard.ids, heard.sealed)
+        rows = Rows(tags, quanta, heard.kinds, bodies, heard.last_ms, heard.clock_error_ms)
+        count = clock_kernels.judge(self.clocks, rows, flags, battery_dv, learnt)
+        found = self._find_again(heard, rows, flags, battery_dv)
+        if len(found):
+            self.ids.found_again(found, now_ms)
+        every = np.unique(np.concatenate([learnt[:count], found]))
+        if count:
+            self.ids.learned(every, now_ms)
+        return Resolved(tags, flags, battery_dv, every)
 
-    def _rotating(
-        self, heard: Heard, row: int, tag: int, quantum: int, learned: dict[int, TagClock]
-    ) -> tuple[int, int]:
-        clock = self._clocks[tag]
-        if heard.kinds[row] != KIND_EID:
-            return (int(Flag.STRIPPED) if clock.learned_at_ms is not None else 0), -1
-        about = self._tags[tag]
-        status = self._status(tag, _id_octets(heard, row), heard.sealed[row].tobytes())
-        if status is None:
-            return int(Flag.FORGED), -1
-        at_ms, error_ms = int(heard.last_ms[row]), int(heard.clock_error_ms[row])
-        beacon_ms = step_beacon_ms(quantum, about.rotation_exponent, status.step, clock.beacon_ms(at_ms))
-        judged = judge(clock, at_ms=at_ms, beacon_ms=beacon_ms, clock_error_ms=error_ms)
-        if not judged.is_of_its_time:
-            return int(Flag.REPLAYED), -1
-        if error_ms <= _TRUSTED_ERROR_MS:
-            self._learned(tag, learn(clock, judged, at_ms=at_ms), learned)
-        return _told(status), status.battery_dv
+    def _open(self, tags: NDArray[np.int32], ids: NDArray[np.uint64], sealed: NDArray[np.uint8]) -> NDArray[np.int32]:
+        bodies = np.empty(len(ids), np.int32)
+        self._aes.open_statuses(
+            self._mac_keys, self._enc_keys, tags, ids.view(np.int64), np.ascontiguousarray(sealed), bodies
+        )
+        return bodies
 
-    def _lost(self, heard: Heard, row: int, learned: dict[int, TagClock]) -> tuple[int, int, int]:
-        """Look for a tag that lost its clock: only those that the operator marked, only where they say so too."""
-        if heard.kinds[row] != KIND_EID:
-            return -1, 0, -1
-        for tag, clock in enumerate(self._clocks):
-            if not clock.is_lost:
-                continue
-            quantum = self._search(tag, clock, int(heard.ids[row]), int(heard.last_ms[row]))
-            status = None if quantum is None else self._status(tag, _id_octets(heard, row), heard.sealed[row].tobytes())
-            if quantum is None or status is None or not status.clock_lost:
-                continue
-            at_ms = int(heard.last_ms[row])
-            near_ms = (quantum << self._tags[tag].rotation_exponent) * 1000
-            beacon_ms = step_beacon_ms(quantum, self._tags[tag].rotation_exponent, status.step, near_ms)
-            self._learned(tag, found(at_ms=at_ms, beacon_ms=beacon_ms), learned)
-            self._table.forget()
-            return tag, _told(status), status.battery_dv
-        return -1, 0, -1
-
-    def _search(self, tag: int, clock: TagClock, wanted: int, at_ms: int) -> int | None:
-        """Return the quantum of `wanted`: the tag restarts at most a day, and the time it was off, behind."""
-        exponent = self._tags[tag].rotation_exponent
-        last = clock.beacon_ms(at_ms) // (1000 << exponent) + 1
-        off_ms = 0 if clock.learned_at_ms is None else max(0, at_ms - clock.learned_at_ms)
-        first = max(0, last - min(_MAX_SEARCH_QUANTA, (_DAY_MS + off_ms) // (1000 << exponent) + 2))
-        at = np.flatnonzero(self._table.ids_of(tag, first, last) == np.uint64(wanted))
-        return first + int(at[-1]) if len(at) else None
-
-    def _status(self, tag: int, eid: bytes, sealed: bytes) -> TagStatus | None:
-        key = (tag, eid, sealed)
-        if key not in self._opened:
-            self._opened[key] = _open(self._tags[tag], eid, sealed)
-        return self._opened[key]
-
-    def _learned(self, tag: int, clock: TagClock, learned: dict[int, TagClock]) -> None:
-        self._clocks[tag] = learned[tag] = replace(clock, is_lost=False) if clock.is_lost else clock
-
-
-def _open(tag: Tag, eid: bytes, sealed: bytes) -> TagStatus | None:
-    keys: StatusKeys | None = tag.status_keys
-    if keys is None:
-        return None
-    try:
-        return open_(keys, eid, sealed)
-    except SealError:
-        return None
-
-
-def _told(status: TagStatus) -> int:
-    flags = Flag.SEALED
-    if status.sos:
-        flags |= Flag.SOS
-    if status.moving:
-        flags |= Flag.MOVING
-    if status.clock_lost:
-        flags |= Flag.CLOCK_LOST
-    return int(flags)
-
-
-def _id_octets(heard: Heard, row: int) -> bytes:
-    return int(heard.ids[row]).to_bytes(8, "little")
+    def _find_again(
+        self, heard: Heard, rows: Rows, flags: NDArray[np.int16], battery_dv: NDArray[np.int16]
+    ) -> NDArray[np.int32]:
+        """Recognise tags that lost their clock and say so; write into `rows.tags` and return whose clock was set."""
+        unknown = np.flatnonzero((rows.tags < 0) & (heard.kinds == KIND_EID))
+        if not len(unknown):
+            return _NONE
+        tags, quanta = self.ids.find_lost(heard.ids[unknown])
+        maybe = np.flatnonzero(tags >= 0)
+        if not len(maybe):
+            return _NONE
+        which = unknown[maybe]
+        bodies = self._open(tags[maybe], heard.ids[which], heard.sealed[which])
+        says_so = (bodies >= 0) & (bodies >> 8 & status.CLOCK_LOST != 0)
+        which, bodies = which[says_so], bodies[says_so]
+        found = Rows(
+            tags[maybe][says_so], quanta[maybe][says_so], heard.kinds[which], bodies, heard.last_ms[which],
+            heard.clock_error_ms[which],
+        )  # fmt: skip
+        found_flags, found_dv = flags[which], battery_dv[which]
+        clock_kernels.find_again(self.clocks, found, found_flags, found_dv)
+        flags[which], battery_dv[which], rows.tags[which] = found_flags, found_dv, found.tags
+        return found.tags

@@ -14,11 +14,13 @@ DETECTOR_ERROR_MS = 10_000
 """How far a disciplined detector's clock may be off, together with what a window blurs."""
 FIRST_CONTACT_MS = 600_000
 """How far a tag never heard before may be from its provisioned clock."""
-_STEP_MS = STEP_S * 1000
-_LAP_MS = 256 * _STEP_MS
-_GAIN = 0.2
-_RATE_GAIN = 0.05
-_RATE_SPAN_MS = 3_600_000
+STEP_MS = STEP_S * 1000
+LAP_MS = 256 * STEP_MS
+LEARN_EVERY_MS = 60_000
+"""A clock is learnt no more often: steps of 4 s tell nothing new sooner, and what is learnt has to be written down."""
+GAIN = 0.2
+RATE_GAIN = 0.05
+RATE_SPAN_MS = 3_600_000
 """A rate is only learnt over a longer time: 4 s steps blur it."""
 
 
@@ -54,7 +56,7 @@ class TagClock:
         if self.learned_at_ms is None:
             return FIRST_CONTACT_MS + clock_error_ms
         drift_ms = abs(at_ms - self.learned_at_ms) * MAX_DRIFT_PPM / 1e6
-        return round(_STEP_MS / 2 + DETECTOR_ERROR_MS + clock_error_ms + drift_ms)
+        return round(STEP_MS / 2 + DETECTOR_ERROR_MS + clock_error_ms + drift_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,11 @@ def step_beacon_ms(quantum: int, rotation_exponent: int, step: int, near_ms: int
     """
     start_ms = (quantum << rotation_exponent) * 1000
     length_ms = (1 << rotation_exponent) * 1000
-    wanted_ms = step * _STEP_MS + _STEP_MS // 2
+    wanted_ms = step * STEP_MS + STEP_MS // 2
     centre_ms = start_ms + length_ms // 2
-    if length_ms > _LAP_MS:
-        centre_ms = min(max(near_ms, start_ms + _LAP_MS // 2), start_ms + length_ms - _LAP_MS // 2)
-    return centre_ms + (wanted_ms - centre_ms + _LAP_MS // 2) % _LAP_MS - _LAP_MS // 2
+    if length_ms > LAP_MS:
+        centre_ms = min(max(near_ms, start_ms + LAP_MS // 2), start_ms + length_ms - LAP_MS // 2)
+    return centre_ms + (wanted_ms - centre_ms + LAP_MS // 2) % LAP_MS - LAP_MS // 2
 
 
 def judge(clock: TagClock, *, at_ms: int, beacon_ms: int, clock_error_ms: int = 0) -> Judged:
@@ -101,17 +103,17 @@ def judge(clock: TagClock, *, at_ms: int, beacon_ms: int, clock_error_ms: int = 
 
 
 def learn(clock: TagClock, judged: Judged, *, at_ms: int) -> TagClock:
-    """Return the clock after an accepted status; older ones than the newest teach nothing."""
+    """Return the clock after an accepted status; older than the newest, or soon after it, it teaches nothing."""
     if clock.learned_at_ms is None:
         return found(at_ms=at_ms, beacon_ms=judged.beacon_ms)
-    if at_ms < clock.learned_at_ms:
+    if at_ms < clock.learned_at_ms + LEARN_EVERY_MS:
         return clock
     # Heard anywhere within a step, so within half a step of its middle nothing can be told.
-    surprise_ms = judged.residual_ms - max(-_STEP_MS // 2, min(_STEP_MS // 2, judged.residual_ms))
+    surprise_ms = judged.residual_ms - max(-STEP_MS // 2, min(STEP_MS // 2, judged.residual_ms))
     predicted_ms = at_ms - clock.beacon_ms(at_ms)
     moved = replace(
         clock,
-        offset_ms=predicted_ms + _GAIN * judged.residual_ms * 0.1 + _GAIN * surprise_ms,
+        offset_ms=predicted_ms + GAIN * judged.residual_ms * 0.1 + GAIN * surprise_ms,
         learned_at_ms=at_ms,
         accepted_beacon_ms=max(judged.beacon_ms, clock.accepted_beacon_ms or judged.beacon_ms),
     )
@@ -134,11 +136,11 @@ def _learn_rate(clock: TagClock, at_ms: int) -> TagClock:
     if clock.anchor_at_ms is None:
         return replace(clock, anchor_at_ms=at_ms, anchor_offset_ms=clock.offset_ms)
     span_ms = at_ms - clock.anchor_at_ms
-    if span_ms < _RATE_SPAN_MS:
+    if span_ms < RATE_SPAN_MS:
         return clock
     measured_ppm = (clock.offset_ms - clock.anchor_offset_ms) / span_ms * 1e6
     # A step's blur over a short span weighs little, a long span much.
-    gain = min(1.0, _RATE_GAIN * span_ms / _RATE_SPAN_MS)
+    gain = min(1.0, RATE_GAIN * span_ms / RATE_SPAN_MS)
     rate_ppm = clock.rate_ppm + gain * (measured_ppm - clock.rate_ppm)
     limited_ppm = max(-MAX_DRIFT_PPM, min(MAX_DRIFT_PPM, rate_ppm))
     return replace(clock, rate_ppm=limited_ppm, anchor_at_ms=at_ms, anchor_offset_ms=clock.offset_ms)

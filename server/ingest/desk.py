@@ -5,30 +5,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from server.core.engine import Engine, Outcome
-from server.core.flags import SUSPICIOUS
 from server.core.places import Event
 from server.core.rows import Heard
+from server.ingest import rows
 from server.ingest.clocks import TOLERANCE_MS, DetectorClock
 from server.ingest.letters import LetterBudget
 from server.ingest.open import Beat, Opened, Refused, heard
 from server.ingest.roster import Roster
-from server.store import batch, dead_letter, erasure, event, fix, health, live, presence, retention, sighting, tagstate
+from server.ingest.seen import Seen, key_of
+from server.store import (
+    batch,
+    dead_letter,
+    erasure,
+    event,
+    fix,
+    health,
+    held,
+    live,
+    presence,
+    retention,
+    sighting,
+    tagstate,
+    watermark,
+)
 from server.store import roster as store_roster
-from server.store.batch import BatchRow, Key
+from server.store.batch import BatchRows, Key
 from server.store.connection import Connection
 from server.store.dead_letter import DeadLetter
 from server.store.health import Health, KnownClock
-from server.store.sighting import Sightings
-from server.store.tagstate import TagState
 
 MAX_LETTERS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was opened of one micro-batch."""
+    """What was opened of one micro-batch; nothing at all: only time has passed, until `received_ms`."""
 
     opened: Sequence[Opened]
     beats: Sequence[Beat]
@@ -53,7 +67,7 @@ class Done:
 
     accepted: Sequence[Key]
     fresh: Sequence[Opened]
-    rows: Sequence[BatchRow]
+    rows: BatchRows
     corrected: int
     outcome: Outcome
     events: Sequence[Event]
@@ -80,6 +94,15 @@ class Desk:
     tolerance_ms: int = TOLERANCE_MS
     clocks: dict[str, DetectorClock] = field(default_factory=dict)
     letters: LetterBudget = field(default_factory=LetterBudget)
+    _seen: Seen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seen = Seen(self.engine.placing.windows)
+
+    async def close(self) -> None:
+        """Let the connection and the engine go."""
+        self.engine.close()
+        await self.conn.close()
 
     async def work(self, work: Work) -> Done:
         """Commit what is new in `work`.
@@ -89,42 +112,46 @@ class Desk:
             StaleRosterError: likewise; the registry has changed meanwhile.
         """
         healths, gone, stale = self._healths(work.beats)
-        keys = {_key(opened): opened for opened in work.opened}
-        known = await batch.known(self.conn, list(keys))
-        fresh = [opened for key, opened in keys.items() if key not in known]
-        parts, corrected = self._heard(fresh)
-        every = Heard.concat(parts)
-        is_kept = every.last_ms >= retention.first_kept_ms(work.received_ms)
-        kept = every.take(is_kept)
-        outcome = await asyncio.to_thread(self.engine.step, kept, work.received_ms)
-        rows = _cursor_rows(fresh, every, kept, outcome)
+        fresh = await self._seen.fresh(self.conn, work.opened)
+        cursors, outcome, corrected = await asyncio.to_thread(self._step, fresh, work.received_ms)
         letters = self.letters.admit(_letter(refused) for refused in work.refused[:MAX_LETTERS])
         async with self.conn.transaction():
             await erasure.share(self.conn)
             await store_roster.check(self.conn, self.roster.version)  # a ward erased just now is written of no more
-            await batch.add(self.conn, rows)
-            await sighting.copy(self.conn, _sightings(kept, outcome, self.roster))
-            await self._save(outcome)
+            await batch.add(self.conn, cursors)
+            await sighting.copy(self.conn, rows.sightings(outcome, self.roster))
+            await self._save(outcome, work.received_ms)
             events, notices = await event.tell(self.conn, outcome.events, work.received_ms)
             await health.save(self.conn, healths)
             await health.save_offline(self.conn, gone, work.received_ms)
             await dead_letter.add(self.conn, letters)
-            await live.announce(
-                self.conn,
-                [*((ward, "place") for ward in outcome.last_places), *((told.ward, "event") for told in events)],
-            )
-        return Done(list(keys), fresh, rows, corrected, outcome, events, notices, stale)
+            await live.announce(self.conn, self._news(outcome, events))
+        accepted = [key_of(opened) for opened in work.opened]
+        return Done(accepted, fresh, cursors, corrected, outcome, events, notices, stale)
 
-    async def _save(self, outcome: Outcome) -> None:
-        await fix.save(self.conn, outcome.fixes)
-        await fix.save_doubtful(self.conn, outcome.doubtful)
-        await fix.save_last(self.conn, outcome.last_places.values())
-        await presence.save(self.conn, outcome.presences)
-        states = [
-            TagState(self.roster.tag_ids[tag], self.engine.clock(tag), outcome.presses.get(tag))
-            for tag in sorted({*outcome.clocks, *outcome.presses})
-        ]
-        await tagstate.save(self.conn, states)
+    def _step(self, fresh: Sequence[Opened], received_ms: int) -> tuple[BatchRows, Outcome, int]:
+        """Run the core over new batches, in a thread: it holds no lock of the interpreter."""
+        parts, corrected = self._heard(fresh)
+        every = Heard.concat(parts)
+        is_kept = every.last_ms >= retention.first_kept_ms(received_ms)
+        outcome = self.engine.step(every if is_kept.all() else every.take(is_kept), received_ms)
+        return rows.cursors(fresh, every, is_kept, outcome), outcome, corrected
+
+    async def _save(self, outcome: Outcome, received_ms: int) -> None:
+        placed, doubtful = rows.fixes(outcome, self.roster, received_ms)
+        await fix.save(self.conn, placed)
+        await fix.save_doubtful(self.conn, doubtful)
+        await fix.save_last(self.conn, rows.last_places(outcome, self.engine, self.roster, received_ms))
+        waiting, released = rows.held(outcome, self.engine, self.roster)
+        await held.save(self.conn, waiting)
+        await held.delete(self.conn, released)
+        await presence.save(self.conn, rows.presences(outcome, self.engine))
+        await tagstate.save(self.conn, rows.tag_states(outcome, self.engine, self.roster))
+        await watermark.save(self.conn, self.engine.received_ms)
+
+    def _news(self, outcome: Outcome, events: Sequence[Event]) -> list[tuple[str, str]]:
+        wards: NDArray[np.object_] = self.roster.city.tags.wards[outcome.moved]
+        return [*((ward, "place") for ward in wards.tolist()), *((told.ward, "event") for told in events)]
 
     def _clock_of(self, detector: str) -> DetectorClock:
         return self.clocks.setdefault(detector, DetectorClock(tolerance_ms=self.tolerance_ms))
@@ -160,54 +187,6 @@ class Desk:
             newest[name] = _health(beat, clock.offset_ms)
         gone = {name for name, state in newest.items() if state is None}
         return [state for state in newest.values() if state is not None], gone, stale
-
-
-def _key(opened: Opened) -> Key:
-    return opened.detector.id, opened.header.epoch, opened.header.sequence
-
-
-def _cursor_rows(fresh: Sequence[Opened], every: Heard, kept: Heard, outcome: Outcome) -> list[BatchRow]:
-    n = len(fresh)
-    is_ours = outcome.resolved.tags >= 0
-    is_doubted = is_ours & (outcome.resolved.flags & SUSPICIOUS != 0)
-    rows = np.bincount(every.batches, minlength=n)
-    counted = np.bincount(kept.batches, minlength=n)
-    stored = np.bincount(kept.batches[is_ours], minlength=n)
-    suspicious = np.bincount(kept.batches[is_doubted], minlength=n)
-    return [
-        BatchRow(
-            _key(opened),
-            opened.received_ms,
-            rows=int(rows[number]),
-            stored=int(stored[number]),
-            unknown=int(counted[number] - stored[number]),
-            suspicious=int(suspicious[number]),
-            expired=int(rows[number] - counted[number]),
-        )
-        for number, opened in enumerate(fresh)
-    ]
-
-
-def _sightings(kept: Heard, outcome: Outcome, roster: Roster) -> Sightings:
-    """Return the rows of tags of ours as they are stored, those of one tag together."""
-    ours = np.flatnonzero(outcome.resolved.tags >= 0)
-    order = ours[np.lexsort((kept.last_ms[ours], outcome.resolved.tags[ours]))]
-    rows, tags = kept.take(order), roster.city.tags
-    who = outcome.resolved.tags[order].tolist()
-    return Sightings(
-        rows.last_ms,
-        rows.first_ms,
-        np.array([tags[tag].index for tag in who], np.int32),
-        rows.detectors,
-        rows.counts,
-        rows.rssi_best_dbm,
-        rows.rssi_mean_dbm,
-        outcome.resolved.flags[order],
-        np.array([tags[tag].shard for tag in who], np.int16),
-        rows.lat_deg,
-        rows.lon_deg,
-        rows.accuracy_m,
-    )
 
 
 def _health(beat: Beat, clock_offset_ms: int) -> Health:

@@ -13,13 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from server.config import ServerConfig
-from server.core.engine import OPEN_BUCKETS, Engine, Kept
-from server.core.flags import SUSPICIOUS
-from server.core.rows import Heard
-from server.core.suppress import BUCKET_MS
+from server.core.engine import Engine
+from server.core.kernels.fix import Kind as FixKind
 from server.exposition import exposed
 from server.history.keyring import KeyRing
 from server.history.sealing import Sealer
@@ -29,10 +25,9 @@ from server.ingest.desk import Desk, Done, Work, detector_clocks
 from server.ingest.metrics import Metrics
 from server.ingest.open import Beat, Opened, Opener, Refused
 from server.ingest.receipts import Signer
-from server.ingest.roster import Roster
 from server.ingest.source import MqttSource, Received, Source
 from server.registry.kek import load as load_kek
-from server.store import health, retention, sighting, worker
+from server.store import health, retention, worker
 from server.store import roster as store_roster
 from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
 from wire.clock import Clock
@@ -42,8 +37,8 @@ log = logging.getLogger(__name__)
 
 SWEEP_EVERY_MS: Final = 3_600_000
 """Town time between two runs of retention."""
-IDLE_S: Final = 5.0
-"""How often to look after the rest when nothing arrives."""
+IDLE_S: Final = 1.0
+"""How often to look after the rest when nothing arrives: places are found when their ten seconds are over."""
 LOCK_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 5.0
 _LOG_EVERY_S: Final = 10.0
@@ -113,9 +108,12 @@ class Ingest:
     async def _once(self, messages: list[Received], source: Source) -> None:
         started_s = time.monotonic()
         desk = await self._ready()
-        if not messages:
+        if messages:
+            work = await asyncio.to_thread(self._open, messages)
+        elif desk.engine.is_waiting:
+            work = Work([], [], [], self.clock.now_ms())
+        else:
             return
-        work = await asyncio.to_thread(self._open, messages)
         done = await desk.work(work)
         for topic, payload in self.signer.sign(done.accepted, work.refused, self.clock.now_ms()):
             await source.publish(topic, payload)
@@ -148,8 +146,7 @@ class Ingest:
         started_s = time.monotonic()
         try:
             roster, kept = await rosters.load(conn, self.config.city.id, self.kek)
-            engine = Engine(roster.city, kept)
-            await _warm(engine, roster, kept, conn)
+            engine = await asyncio.to_thread(Engine, roster.city, kept)
             tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
             clocks = detector_clocks(await health.clocks(conn), tolerance_ms)
         except BaseException:
@@ -157,6 +154,7 @@ class Ingest:
             raise
         if self._desk is not None:
             clocks = {**clocks, **self._desk.clocks}
+            self._desk.engine.close()
         self._opener = Opener(self.config.city.id, roster.detectors, self._opener.seal_key)
         self.metrics.database_up.set(1)
         elapsed_ms = round((time.monotonic() - started_s) * 1000)
@@ -209,10 +207,12 @@ class Ingest:
         metrics.batches.labels("duplicate").inc(len(work.opened) - len(done.fresh))
         metrics.batches.labels("refused").inc(len(work.refused))
         for result in ("stored", "unknown", "suspicious", "expired"):
-            metrics.sightings.labels(result).inc(sum(getattr(row, result) for row in done.rows))
+            metrics.sightings.labels(result).inc(int(getattr(done.rows, result).sum()))
+        metrics.rows.inc(len(done.outcome.told.tags))
         metrics.corrected.inc(done.corrected)
-        metrics.fixes.labels("placed").inc(len(done.outcome.fixes))
-        metrics.fixes.labels("doubtful").inc(len(done.outcome.doubtful))
+        doubtful = int((done.outcome.fixes.kinds == FixKind.DOUBTFUL).sum())
+        metrics.fixes.labels("placed").inc(len(done.outcome.fixes.tags) - doubtful)
+        metrics.fixes.labels("doubtful").inc(doubtful)
         for told in done.events:
             metrics.events.labels(told.kind.value).inc()
         metrics.notices.inc(done.notices)
@@ -243,36 +243,7 @@ class Ingest:
         await self._sealer.ring.close()
         if desk is not None:
             with contextlib.suppress(DatabaseError, OSError):
-                await desk.conn.close()
-
-
-async def _warm(engine: Engine, roster: Roster, kept: Kept, conn: Connection) -> None:
-    """Give the engine the open buckets back."""
-    newest_ms = max((track.last.at_ms for track in kept.tracks.values() if track.last is not None), default=None)
-    if newest_ms is None:
-        return
-    rows = await sighting.recent(conn, newest_ms - OPEN_BUCKETS * BUCKET_MS)
-    tag_rows = {tag.index: number for number, tag in enumerate(roster.city.tags.all)}
-    tags = np.array([tag_rows.get(index, -1) for index in rows.tag_index.tolist()], np.int32)
-    is_believed = (tags >= 0) & (rows.flags & SUSPICIOUS == 0)
-    rows, tags, n = rows.take(is_believed), tags[is_believed], int(is_believed.sum())
-    heard = Heard(
-        np.zeros(n, np.int32),
-        rows.detector_index,
-        np.zeros(n, np.uint8),
-        np.zeros(n, np.uint64),
-        np.zeros((n, 6), np.uint8),
-        rows.rssi_best_dbm,
-        rows.rssi_mean_dbm,
-        rows.count,
-        rows.first_at,
-        rows.ts,
-        rows.lat_deg,
-        rows.lon_deg,
-        rows.accuracy_m,
-        np.zeros(n, np.int64),
-    )
-    engine.warm(heard, tags)
+                await desk.close()
 
 
 async def _next(source: Source) -> list[Received]:

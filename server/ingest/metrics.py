@@ -33,6 +33,7 @@ class Metrics:
         self.batches = self._counter("batches", "Batches, by what became of them.", "result")
         self.refused = self._counter("refused_messages", "Messages that could not be used, by reason.", "reason")
         self.sightings = self._counter("sightings", "Rows of new batches, by what became of them.", "result")
+        self.rows = self._counter("rows", "Rows written: one a tag, detector and ten seconds of a step.")
         self.corrected = self._counter("clock_corrected_batches", "Batches of detectors whose clock is wrong.")
         self.fixes = self._counter("fixes", "Places found, by what became of them.", "result")
         self.events = self._counter("events", "Arrivals, departures and SOS.", "kind")

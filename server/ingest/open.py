@@ -166,7 +166,10 @@ def _will(payload: bytes, detector: Detector, received: tuple[int, bool]) -> Bea
 
 
 def heard(opened: Opened, *, number: int, correction_ms: int, clock_error_ms: int) -> Heard:
-    """Return a batch as the core takes it, as batch `number` of a step, its times corrected."""
+    """Return a batch as the core takes it, as batch `number` of a step, its times corrected.
+
+    A clock that is ahead by less than counts as wrong says times that have not come yet: they become the arrival.
+    """
     batch, n = opened.batch, len(opened.batch)
     nowhere = np.full(n, np.nan)
     return Heard(
@@ -178,8 +181,8 @@ def heard(opened: Opened, *, number: int, correction_ms: int, clock_error_ms: in
         batch.rssi_best_dbm.astype(np.int16),
         batch.rssi_mean_dbm.astype(np.int16),
         batch.counts.astype(np.int32),
-        batch.first_heard_ms + correction_ms,
-        batch.last_heard_ms + correction_ms,
+        np.minimum(batch.first_heard_ms + correction_ms, opened.received_ms),
+        np.minimum(batch.last_heard_ms + correction_ms, opened.received_ms),
         nowhere if batch.lat_deg is None else batch.lat_deg,
         nowhere if batch.lon_deg is None else batch.lon_deg,
         (nowhere if batch.position_accuracy_m is None else batch.position_accuracy_m).astype(np.float32),

@@ -1,24 +1,34 @@
 """The registry as ingest holds it in memory: detectors with their keys, the core's view of tags and places."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from numpy.typing import NDArray
 
-from server.core.engine import City, Kept, Station
+from server.core.engine import GRACE_MS, City, Station
 from server.core.fences import Fence
+from server.core.flags import SUSPICIOUS
+from server.core.kept import Kept, LastPlaces, TagClocks
+from server.core.kernels.fix import Held
+from server.core.kernels.merge import Told
+from server.core.places import Presence
 from server.core.press import Press
 from server.core.rows import KIND_IBEACON, KIND_UID
-from server.core.tagclock import TagClock
+from server.core.suppress import BUCKET_MS
 from server.core.tags import Tag, Tags
 from server.registry.kek import unwrap
-from server.store import fix, presence
+from server.store import fix, held, presence, sighting, watermark
 from server.store import roster as store
 from server.store.connection import Connection
 from server.store.roster import DetectorRow, TagRow
 
 _STATIC_KINDS = {"uid": KIND_UID, "ibeacon": KIND_IBEACON}
 _DEFAULT_ACCURACY_M = 10.0
+_NEVER_MS: Final = 253_370_764_800_000  # the year 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +77,87 @@ async def load(conn: Connection, city: str, kek: bytes) -> tuple[Roster, Kept]:
         {row.index: _station(row) for row in detectors},
         fences,
     )
-    kept = Kept(
-        [_clock(row) for row in tags],
+    known = {row.id: _detector(row) for row in detectors}
+    return Roster(version, known, about, tuple(row.id for row in tags)), await _kept(conn, tags, about.tags)
+
+
+async def _kept(conn: Connection, rows: Sequence[TagRow], tags: Tags) -> Kept:
+    """Return the state of `tags`, which are the `rows` of the database."""
+    carried = {ward: row for row, ward in enumerate(tags.wards.tolist()) if ward is not None}
+    received_ms = await watermark.load(conn)
+    return Kept(
+        _clocks(rows),
         {
             number: Press(row.sos_from_ms, row.sos_until_ms)
-            for number, row in enumerate(tags)
+            for number, row in enumerate(rows)
             if row.sos_from_ms is not None and row.sos_until_ms is not None
         },
-        await fix.tracks(conn),
-        await presence.load(conn),
+        await _last(conn, carried),
+        await _held(conn, carried),
+        await _presences(conn),
+        received_ms,
+        await _open(conn, tags, received_ms),
     )
-    known = {row.id: _detector(row) for row in detectors}
-    return Roster(version, known, about, tuple(row.id for row in tags)), kept
+
+
+async def _last(conn: Connection, carried: Mapping[str, int]) -> LastPlaces:
+    found = await fix.load_last(conn)
+    tags, which = _rows(found.wards, carried)
+    return LastPlaces(
+        tags,
+        np.floor(found.lat_deg[which] * 1e7 + 0.5).astype(np.int32),
+        np.floor(found.lon_deg[which] * 1e7 + 0.5).astype(np.int32),
+        found.heard_ms[which],
+        found.accuracy_m[which],
+    )
+
+
+async def _held(conn: Connection, carried: Mapping[str, int]) -> tuple[NDArray[np.int32], Held]:
+    found = await held.load(conn)
+    tags, which = _rows(found.wards, carried)
+    columns = (found.lat_e7, found.lon_e7, found.at_ms, found.since_ms, found.accuracy_m, found.hits)
+    return tags, Held._make(column[which] for column in columns)
+
+
+async def _presences(conn: Connection) -> dict[tuple[str, str], Presence]:
+    found = await presence.load(conn)
+    columns = (found.is_inside, found.since_ms, found.candidate_since_ms, found.candidate_last_ms, found.candidate_hits)
+    how = zip(*(column.tolist() for column in columns), strict=True)
+    return {
+        (ward, place): Presence(is_inside, since_ms, first_ms or None, last_ms or None, hits)
+        for ward, place, (is_inside, since_ms, first_ms, last_ms, hits) in zip(
+            found.wards, found.places, how, strict=True
+        )
+    }
+
+
+async def _open(conn: Connection, tags: Tags, received_ms: int | None) -> Told:
+    """Return the believed sightings of the buckets that were open."""
+    first_ms = 0 if received_ms is None else (received_ms - GRACE_MS) // BUCKET_MS * BUCKET_MS
+    rows = await sighting.recent(conn, first_ms if received_ms is not None else _NEVER_MS)
+    owners = tags.rows_of(rows.tag_index)
+    told = Told(
+        owners,
+        rows.detector_index,
+        rows.first_at,
+        rows.ts,
+        rows.count,
+        rows.rssi_best_dbm,
+        rows.rssi_mean_dbm,
+        rows.flags,
+        rows.battery_dv,
+        rows.lat_deg,
+        rows.lon_deg,
+        rows.accuracy_m,
+    )
+    return told.take((owners >= 0) & (rows.flags & SUSPICIOUS == 0))
+
+
+def _rows(wards: Sequence[str], carried: Mapping[str, int]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Return the rows of the tags of `wards`, and which of `wards` carry one."""
+    rows = np.array([carried.get(ward, -1) for ward in wards], np.int32)
+    which = np.flatnonzero(rows >= 0)
+    return rows[which], which
 
 
 def _detector(row: DetectorRow) -> Detector:
@@ -106,12 +185,13 @@ def _tag(row: TagRow, kek: bytes) -> Tag:
     )
 
 
-def _clock(row: TagRow) -> TagClock:
-    offset_ms = float(row.provisioned_offset_ms) if row.offset_ms is None else row.offset_ms
-    return TagClock(
-        offset_ms,
-        row.rate_ppm,
-        learned_at_ms=row.learned_at_ms,
-        accepted_beacon_ms=row.accepted_beacon_ms,
-        is_lost=row.is_lost,
+def _clocks(rows: Sequence[TagRow]) -> TagClocks:
+    return TagClocks(
+        np.array([row.provisioned_offset_ms if row.offset_ms is None else row.offset_ms for row in rows], np.float64),
+        np.array([row.rate_ppm for row in rows], np.float64),
+        np.array([row.learned_at_ms or 0 for row in rows], np.int64),
+        np.array([row.accepted_beacon_ms or 0 for row in rows], np.int64),
+        np.array([row.anchor_ms or 0 for row in rows], np.int64),
+        np.array([row.anchor_offset_ms for row in rows], np.float64),
+        np.array([row.is_lost for row in rows], np.bool_),
     )

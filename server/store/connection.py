@@ -1,10 +1,12 @@
 """Connections, and the names by which the rest of the server knows the driver: nobody else imports it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import TupleRow
+
+from server.store.columns import Array, ArrayDumper
 
 Connection = psycopg.AsyncConnection[TupleRow]
 DatabaseError = psycopg.Error
@@ -23,14 +25,23 @@ _MS: Final = timedelta(milliseconds=1)
 
 
 async def connect(dsn: str) -> Connection:
-    """Return a connection in autocommit mode, which speaks UTC; transactions are opened by name.
+    """Return a connection in autocommit mode, which speaks UTC and takes columns; transactions are opened by name.
 
     Raises:
         DatabaseError: no database, or not for this role.
     """
     conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True, **_PATIENCE)
+    conn.adapters.register_dumper(Array, ArrayDumper)
     await conn.execute("SET timezone = 'UTC'")
     return conn
+
+
+async def columns(conn: Connection, query: LiteralString) -> list[tuple[Any, ...]]:
+    """Return what a query without parameters finds, as one tuple a column."""
+    cursor = conn.cursor(binary=True)
+    await cursor.execute(query)
+    rows = await cursor.fetchall()
+    return list(zip(*rows, strict=True)) if rows else [()] * len(cursor.description or ())
 
 
 def at(ms: int) -> datetime:

@@ -7,7 +7,7 @@ from psycopg import sql
 from server.store.connection import Connection, DatabaseError
 
 _LOCK: Final = int.from_bytes(b"erasure", "big")
-_OF_WARD: Final = ("ward_hour", "fix", "doubtful_fix", "last_place", "presence", "event")
+_OF_WARD: Final = ("ward_hour", "fix", "doubtful_fix", "last_place", "held_place", "presence", "event")
 _REWRITTEN: Final = ("notice", "tag_state", *_OF_WARD)
 
 

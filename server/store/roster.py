@@ -37,6 +37,8 @@ class TagRow:
     rate_ppm: float
     learned_at_ms: int | None
     accepted_beacon_ms: int | None
+    anchor_ms: int | None
+    anchor_offset_ms: float
     is_lost: bool
     sos_from_ms: int | None
     sos_until_ms: int | None
@@ -85,13 +87,14 @@ async def tags(conn: Connection, city: str) -> list[TagRow]:
     rows = await conn.execute(
         """SELECT t.id, t.index, t.kind, t.wrapped_key, t.static_id, t.rotation_exponent, t.clock_offset_ms, t.shard,
                   w.id, s.clock_offset_ms, coalesce(s.clock_rate_ppm, 0), s.learned_at, s.accepted_beacon_ms,
-                  coalesce(s.clock_lost, false), s.sos_from, s.sos_until
+                  s.anchor_at, coalesce(s.anchor_offset_ms, 0), coalesce(s.clock_lost, false), s.sos_from, s.sos_until
            FROM tag AS t LEFT JOIN ward AS w ON w.tag_id = t.id LEFT JOIN tag_state AS s ON s.tag_id = t.id
            WHERE t.city_id = %s ORDER BY t.index""",
         (city,),
     )
     return [
-        TagRow(*(*row[:11], _ms(row[11]), *row[12:14], _ms(row[14]), _ms(row[15]))) for row in await rows.fetchall()
+        TagRow(*(*row[:11], _ms(row[11]), row[12], _ms(row[13]), *row[14:16], _ms(row[16]), _ms(row[17])))
+        for row in await rows.fetchall()
     ]
 
 

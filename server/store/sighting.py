@@ -1,20 +1,18 @@
 """Raw sightings: written by binary COPY out of NumPy columns, kept for days, read by nobody but ingest."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from server.store.columns import Rows, millis, stamps
 from server.store.connection import Connection, at
+from server.store.records import HEADER, NULL, TRAILER, layout, length_of, read
 
-_PG_EPOCH_MS: Final = 946_684_800_000
 _DAY_MS: Final = 86_400_000
-_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_TRAILER: Final = b"\xff\xff"
-_NULL: Final = -1
-_PLAIN: Final = (
+_COLUMNS: Final = (
     ("ts", ">i8"),
     ("first_at", ">i8"),
     ("tag_index", ">i4"),
@@ -24,15 +22,26 @@ _PLAIN: Final = (
     ("rssi_mean_dbm", ">i2"),
     ("flags", ">i2"),
     ("shard", ">i2"),
+    ("lat_deg", ">f8"),
+    ("lon_deg", ">f8"),
+    ("accuracy_m", ">f4"),
+    ("battery_dv", ">i2"),
 )
-_POSITION: Final = (("lat_deg", ">f8"), ("lon_deg", ">f8"), ("accuracy_m", ">f4"))
+_TIMES: Final = ("ts", "first_at")
+_POSITION: Final = ("lat_deg", "lon_deg", "accuracy_m")
+_BATTERY: Final = ("battery_dv",)
 _COPY: Final = """COPY sighting (ts, first_at, tag_index, detector_index, count, rssi_best_dbm, rssi_mean_dbm, flags,
-    shard, lat_deg, lon_deg, accuracy_m) FROM STDIN (FORMAT BINARY)"""
+    shard, lat_deg, lon_deg, accuracy_m, battery_dv) FROM STDIN (FORMAT BINARY)"""
+_RECENT: Final = """COPY (
+    SELECT ts, first_at, tag_index, detector_index, count, rssi_best_dbm, rssi_mean_dbm, flags, shard,
+           coalesce(lat_deg, 'NaN'), coalesce(lon_deg, 'NaN'), coalesce(accuracy_m, 'NaN'),
+           coalesce(battery_dv, -1::smallint)
+    FROM sighting WHERE ts >= %s) TO STDOUT (FORMAT BINARY)"""
 
 
 @dataclass(frozen=True, slots=True)
-class Sightings:
-    """Columns of n rows, any integer or float type that fits; NaN positions are stored as null.
+class Sightings(Rows):
+    """Columns of n rows, any integer or float type that fits; NaN positions and negative batteries are stored as null.
 
     Attributes:
         ts: last heard, UTC milliseconds.
@@ -47,6 +56,7 @@ class Sightings:
         lat_deg: of a moving detector, else NaN.
         lon_deg: likewise.
         accuracy_m: likewise.
+        battery_dv: what the tag said of its battery, decivolts; -1: nothing.
     """
 
     ts: NDArray[np.int64]
@@ -61,39 +71,42 @@ class Sightings:
     lat_deg: NDArray[np.float64]
     lon_deg: NDArray[np.float64]
     accuracy_m: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.ts)
-
-    def take(self, which: NDArray[np.bool_]) -> "Sightings":
-        """Return the rows that a mask selects."""
-        return Sightings(*(getattr(self, field.name)[which] for field in fields(self)))
+    battery_dv: NDArray[np.int16]
 
 
-def pack(rows: Sightings) -> bytes:
-    """Return `rows` as the octets of a binary COPY. Those with a position come first: COPY knows no order."""
-    is_placed = ~np.isnan(rows.lat_deg)
-    parts = [_records(rows.take(is_placed), is_placed=True), _records(rows.take(~is_placed), is_placed=False)]
-    return b"".join((_HEADER, *parts, _TRAILER))
+def pack(rows: Sightings) -> memoryview:
+    """Return `rows` as the octets of a binary COPY. They are ordered by what is null in them: COPY knows no order."""
+    groups = _groups(rows)
+    sizes = [layout(_COLUMNS, nulls).itemsize * len(which) for nulls, which in groups]
+    octets = np.empty(len(HEADER) + sum(sizes) + len(TRAILER), np.uint8)
+    octets[: len(HEADER)] = np.frombuffer(HEADER, np.uint8)
+    octets[-len(TRAILER) :] = np.frombuffer(TRAILER, np.uint8)
+    at = len(HEADER)
+    for (nulls, which), size in zip(groups, sizes, strict=True):
+        _fill(octets[at : at + size].view(layout(_COLUMNS, nulls)), rows, nulls, which)
+        at += size
+    return octets.data
 
 
-def _records(rows: Sightings, *, is_placed: bool) -> bytes:
-    columns = _PLAIN + (_POSITION if is_placed else ())
-    layout: list[tuple[str, str]] = [("fields", ">i2")]
-    for name, kind in columns:
-        layout += [(f"{name}_length", ">i4"), (name, kind)]
-    if not is_placed:
-        layout += [(f"{name}_length", ">i4") for name, _ in _POSITION]
-    records = np.empty(len(rows), dtype=layout)
-    records["fields"] = len(_PLAIN) + len(_POSITION)
-    for name, kind in columns:
-        values = getattr(rows, name)
-        records[f"{name}_length"] = int(kind[2])
-        records[name] = (values - _PG_EPOCH_MS) * 1000 if kind == ">i8" else values
-    if not is_placed:
-        for name, _ in _POSITION:
-            records[f"{name}_length"] = _NULL
-    return records.tobytes()
+def _groups(rows: Sightings) -> list[tuple[tuple[str, ...], NDArray[np.intp]]]:
+    """Return which columns may be null together, and the rows in which they are."""
+    has_place, has_battery = ~np.isnan(rows.lat_deg), rows.battery_dv >= 0
+    cases = (
+        ((), has_place & has_battery),
+        (_BATTERY, has_place & ~has_battery),
+        (_POSITION, ~has_place & has_battery),
+        ((*_POSITION, *_BATTERY), ~has_place & ~has_battery),
+    )
+    return [(nulls, np.flatnonzero(mask)) for nulls, mask in cases if mask.any()]
+
+
+def _fill(records: NDArray[np.void], rows: Sightings, nulls: tuple[str, ...], which: NDArray[np.intp]) -> None:
+    records["fields"] = len(_COLUMNS)
+    for name, kind in _COLUMNS:
+        records[length_of(name)] = NULL if name in nulls else np.dtype(kind).itemsize
+        if name not in nulls:
+            values = getattr(rows, name)[which]
+            records[name] = stamps(values) if name in _TIMES else values
 
 
 async def copy(conn: Connection, rows: Sightings) -> None:
@@ -110,17 +123,12 @@ async def copy(conn: Connection, rows: Sightings) -> None:
 
 async def recent(conn: Connection, since_ms: int) -> Sightings:
     """Return what was heard since a UTC millisecond, to start from after a stop."""
-    rows = await conn.execute(
-        """SELECT (extract(epoch FROM ts) * 1000)::bigint, (extract(epoch FROM first_at) * 1000)::bigint, tag_index,
-                  detector_index, count, rssi_best_dbm, rssi_mean_dbm, flags, shard, coalesce(lat_deg, 'NaN'),
-                  coalesce(lon_deg, 'NaN'), coalesce(accuracy_m, 'NaN')
-           FROM sighting WHERE ts >= %s""",
-        (at(since_ms),),
-    )
-    table = await rows.fetchall()
-    columns: list[list[float]] = [list(column) for column in zip(*table, strict=True)] or [[]] * 12
-    kinds = [np.dtype(kind).newbyteorder("=") for _, kind in _PLAIN + _POSITION]
-    return Sightings(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
+    records = await read(conn, _RECENT, (at(since_ms),), _COLUMNS)
+    return Sightings(*(_column(records[name], is_time=name in _TIMES) for name, _ in _COLUMNS))
+
+
+def _column(values: NDArray[Any], *, is_time: bool) -> NDArray[Any]:
+    return millis(values) if is_time else values.astype(values.dtype.newbyteorder("="))
 
 
 def first_kept_day(now_ms: int, keep_ms: int) -> date:

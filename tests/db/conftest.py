@@ -2,6 +2,7 @@
 
 import dataclasses
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from server import keys as server_keys
 from server.config import ServerConfig
+from server.core.engine import GRACE_MS
+from server.core.suppress import BUCKET_MS
 from server.ingest.loop import Ingest, make
 from server.ingest.metrics import Metrics
 from server.ingest.source import Received
@@ -121,6 +124,13 @@ class Town:
         await self.ingest.work_off(list(messages), self.bag)
         verified = [seal.verify(data, verifier=self.city.receipt_key) for _, data in self.bag.published[before:]]
         return [Receipt.decode(payload) for _, payload in verified]
+
+    async def settle(self, at_ms: int) -> None:
+        """Let time pass until all that was heard by `at_ms` has been placed."""
+        clock = Clock(time.time_ns() // 1_000_000, at_ms + BUCKET_MS + GRACE_MS, speed=1e-5)
+        kept, self.ingest.config = self.ingest.config, dataclasses.replace(self.ingest.config, clock=clock)
+        await self.ingest.work_off([], self.bag)
+        self.ingest.config = kept
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.config.dsn(), autocommit=True) as conn:

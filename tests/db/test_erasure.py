@@ -11,8 +11,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import psycopg
 import pytest
 from typer.testing import CliRunner, Result
@@ -22,18 +23,17 @@ from server import keys as server_keys
 from server import schema
 from server.cli import app
 from server.config import ServerConfig
-from server.core.engine import LastPlace, PlacedFix
-from server.core.fix import Fix
-from server.core.geo import Position
 from server.embedded.postgres import DURABLE_OFF, SMALL, Postgres
 from server.history.erase import digest
 from server.history.fixes import HOUR_MS
 from server.history.keyring import KeyRing
 from server.history.sealing import Sealer
 from server.history.track import track
-from server.store import fix
+from server.store import fix, held
 from server.store.connection import connect
 from server.store.family import FixRow, Grant
+from server.store.fix import FixRows, LastRows
+from server.store.held import HeldRows
 from server.store.migrate import migrate
 
 pytestmark = [pytest.mark.db, pytest.mark.timeout(180)]
@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.db, pytest.mark.timeout(180)]
 NOON_MS = 1_795_402_800_000
 NIGHT_MS = NOON_MS + 12 * HOUR_MS
 SPAN_MS = (NOON_MS - HOUR_MS, NIGHT_MS + HOUR_MS)
-LEFT_OUT = ("fix", "doubtful_fix", "last_place", "sighting*")
+LEFT_OUT = ("fix", "doubtful_fix", "last_place", "held_place", "sighting*")
 """As docs/ARCHITECTURE.md has it: tables that a backup leaves out."""
 WARDS = """
 INSERT INTO city VALUES ('mimamori', 'みまもり市', 'Mimamori City', 'Asia/Tokyo');
@@ -53,6 +53,15 @@ INSERT INTO event (ward_id, kind, at, received_at) VALUES ('w-1', 'sos', now(), 
 INSERT INTO notice (event_id, guardian_id, channel, target) SELECT id, 'g-1', 'mail', '' FROM event;
 INSERT INTO tag_state (tag_id, clock_offset_ms) VALUES ('t-1', 0);
 """
+
+
+class Placed(NamedTuple):
+    """One row of the track."""
+
+    ward: str
+    at_ms: int
+    lat_deg: float
+    lon_deg: float
 
 
 @dataclass
@@ -102,12 +111,24 @@ class City:
         await ring.close()
         return rows
 
-    async def put(self, fixes: Sequence[PlacedFix]) -> None:
+    async def put(self, fixes: Sequence[Placed]) -> None:
+        """Write places into the track, the last one as the newest and as one that waits to be confirmed, too."""
+        at_ms, lat_deg, lon_deg = (np.array([placed[number] for placed in fixes]) for number in (1, 2, 3))
+        wards, yes, metres = (
+            [p.ward for p in fixes],
+            np.ones(len(fixes), np.bool_),
+            np.full(len(fixes), 12.5, np.float32),
+        )
+        two = np.full(len(fixes), 2, np.int16)
+        rows = FixRows(wards, at_ms - 5_000, at_ms, lat_deg, lon_deg, metres, two, at_ms + 700, ~yes, yes)
+        last = LastRows(wards, lat_deg, lon_deg, metres, at_ms, at_ms + 700, ~yes, two + 27, ~yes, ~yes, ~yes)
+        lat_e7, lon_e7 = (np.rint(column * 1e7).astype(np.int32) for column in (lat_deg, lon_deg))
+        waiting = HeldRows(wards, lat_e7, lon_e7, at_ms, at_ms, metres, two.astype(np.int32))
+        is_last = np.arange(len(fixes)) == len(fixes) - 1
         async with await connect(self.config.dsn("ingest")) as conn:
-            await fix.save(conn, fixes)
-            last = fixes[-1]
-            place = LastPlace(last.ward, last.fix.position, last.received_ms, False, 29, False, False, False)
-            await fix.save_last(conn, [place])
+            await fix.save(conn, rows)
+            await fix.save_last(conn, last.take(is_last))
+            await held.save(conn, waiting.take(is_last))
 
     @property
     def _kek(self) -> bytes:
@@ -144,25 +165,21 @@ def city(open_dir: Path) -> Iterator[City]:
         yield made
 
 
-def _fixes(ward: str, seed: int, *, n: int = 200) -> list[PlacedFix]:
+def _fixes(ward: str, seed: int, *, n: int = 200) -> list[Placed]:
     """Return fixes from noon to midnight at coordinates that occur nowhere else."""
     rng = random.Random(seed)
-    made = []
-    for bucket in sorted(rng.sample(range(NOON_MS // 10_000, NIGHT_MS // 10_000), n)):
-        place = Position(bucket * 10_000 + 5_000, rng.uniform(34, 35), rng.uniform(134, 135), 12.5)
-        made.append(PlacedFix(ward, Fix(bucket, place, 2), place.at_ms + 700, False, True))
-    return made
+    buckets = sorted(rng.sample(range(NOON_MS // 10_000, NIGHT_MS // 10_000), n))
+    return [Placed(ward, b * 10_000 + 5_000, rng.uniform(34, 35), rng.uniform(134, 135)) for b in buckets]
 
 
-def _octets(fixes: Sequence[PlacedFix]) -> list[bytes]:
+def _octets(fixes: Sequence[Placed]) -> list[bytes]:
     """Return coordinates as PostgreSQL and our columns keep them."""
-    return [struct.pack("<d", placed.fix.position.lat_deg) for placed in fixes]
+    return [struct.pack("<d", placed.lat_deg) for placed in fixes]
 
 
-def _texts(fixes: Sequence[PlacedFix]) -> list[bytes]:
+def _texts(fixes: Sequence[Placed]) -> list[bytes]:
     """Return coordinates as a dump would write them: as numbers, or in the hexadecimal of a bytea."""
-    places = [placed.fix.position for placed in fixes]
-    return [text for p in places for text in (repr(p.lat_deg).encode(), struct.pack("<d", p.lat_deg).hex().encode())]
+    return [text for p in fixes for text in (repr(p.lat_deg).encode(), struct.pack("<d", p.lat_deg).hex().encode())]
 
 
 async def _command(city: City, *words: str, answer: str = "") -> Result:
@@ -226,7 +243,7 @@ async def test_after_an_erasure_no_file_of_the_cluster_holds_a_place_or_the_key(
 
 
 async def test_an_erasure_takes_everything_of_its_ward_and_nothing_of_another(city: City) -> None:
-    tables = ("ward_hour", "fix", "last_place", "event", "notice", "tag_state", "ward", "guardianship")
+    tables = ("ward_hour", "fix", "last_place", "held_place", "event", "notice", "tag_state", "ward", "guardianship")
     for number, ward in enumerate(("w-1", "w-2")):
         await city.put(_fixes(ward, number))
     await city.seal(NIGHT_MS - HOUR_MS)
@@ -238,11 +255,10 @@ async def test_an_erasure_takes_everything_of_its_ward_and_nothing_of_another(ci
     certificate = await _erase(city)
     after, deleted = counts(), certificate["deleted"]
     assert {table: before[table] - after[table] for table in tables} == {
-        "ward": 0, "guardianship": 0, **{table: deleted[table] for table in tables[:6]}
+        "ward": 0, "guardianship": 0, **{table: deleted[table] for table in tables[:7]}
     }  # fmt: skip
-    assert {table: after[table] for table in ("ward_hour", "last_place", "event", "notice", "tag_state")} == {
-        "ward_hour": 9, "last_place": 1, "event": 1, "notice": 1, "tag_state": 0
-    }  # fmt: skip
+    left = {"ward_hour": 9, "last_place": 1, "held_place": 1, "event": 1, "notice": 1, "tag_state": 0}
+    assert {table: after[table] for table in left} == left
     assert certificate["sha256"] == digest(certificate)
     assert (certificate["ward"], certificate["city"]) == ("w-1", "mimamori")
     assert city.sql("SELECT ward_id FROM ward_key", keystore=True) == [("w-2",)]
@@ -268,7 +284,7 @@ async def test_a_ward_erased_and_enrolled_again_starts_a_new_history(city: City)
     fresh = _fixes("w-1", 7, n=30)
     await city.put(fresh)
     await city.seal(NIGHT_MS + 4 * HOUR_MS)
-    assert [row.lat_deg for row in await city.track("w-1")] == [placed.fix.position.lat_deg for placed in fresh]
+    assert [row.lat_deg for row in await city.track("w-1")] == [placed.lat_deg for placed in fresh]
 
 
 async def test_the_command_asks_first_and_knows_its_wards(city: City) -> None:

@@ -9,14 +9,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
 from server import keys as server_keys
 from server.config import ServerConfig
-from server.core.engine import PlacedFix
-from server.core.fix import Fix
-from server.core.geo import Position
 from server.history.erase import erase
 from server.history.errors import KeyStoreError, UnknownWardError
 from server.history.fixes import HOUR_MS
@@ -28,6 +26,7 @@ from server.store import erasure, fix, retention, ward_hour
 from server.store.connection import Connection, connect
 from server.store.errors import StaleRosterError
 from server.store.family import FixRow, Grant, grant
+from server.store.fix import FixRows
 from wire.clock import Clock
 
 pytestmark = pytest.mark.db
@@ -47,14 +46,37 @@ INSERT INTO guardianship (guardian_id, ward_id, since)
 """
 
 
-def _fixes(ward: str, seed: int, *, n: int = 300, from_ms: int = NOON_MS) -> list[PlacedFix]:
+@dataclasses.dataclass(frozen=True)
+class Placed:
+    """One row of the track; its bucket is that of its time."""
+
+    ward: str
+    at_ms: int
+    lat_deg: float
+    lon_deg: float
+    accuracy_m: float
+    detectors: int
+    is_late: bool
+    is_whole: bool
+
+
+def _rows(fixes: list[Placed]) -> FixRows:
+    columns = [np.array([dataclasses.astuple(placed)[number] for placed in fixes]) for number in range(1, 8)]
+    at_ms, lat_deg, lon_deg, accuracy_m, detectors, is_late, is_whole = columns
+    wards, bucket_ms, received_ms = [placed.ward for placed in fixes], at_ms // 10_000 * 10_000, at_ms + 700
+    return FixRows(
+        wards, bucket_ms, at_ms, lat_deg, lon_deg, accuracy_m, detectors, received_ms, is_late, is_whole
+    )  # fmt: skip
+
+
+def _fixes(ward: str, seed: int, *, n: int = 300, from_ms: int = NOON_MS) -> list[Placed]:
     """Return fixes of one ward over a day, each at coordinates that occur nowhere else."""
     rng = random.Random(seed)
     made = []
     for bucket in sorted(rng.sample(range(from_ms // 10_000, (from_ms + DAY_MS) // 10_000), n)):
         at_ms = bucket * 10_000 + rng.randrange(10_000)
-        place = Position(at_ms, rng.uniform(34, 35), rng.uniform(134, 135), round(rng.uniform(5, 90), 1))
-        made.append(PlacedFix(ward, Fix(bucket, place, rng.randint(1, 4)), at_ms + 700, rng.random() < 0.1, True))
+        where = rng.uniform(34, 35), rng.uniform(134, 135), round(rng.uniform(5, 90), 1)
+        made.append(Placed(ward, at_ms, *where, rng.randint(1, 4), rng.random() < 0.1, True))
     return made
 
 
@@ -68,9 +90,9 @@ class Archive:
     reader: Connection
     ring: KeyRing
 
-    async def put(self, fixes: list[PlacedFix]) -> None:
+    async def put(self, fixes: list[Placed]) -> None:
         async with self.conn.transaction():
-            await fix.save(self.conn, fixes)
+            await fix.save(self.conn, _rows(fixes))
 
     async def seal(self, now_ms: int = LATER_MS, wards: list[str] | None = None) -> None:
         await self.sealer.plan(self.conn, now_ms)
@@ -153,10 +175,8 @@ async def test_what_comes_late_is_merged_as_if_nothing_had_been_sealed(archive: 
     first = _fixes("w-1", 3, n=60)
     later = []
     for placed in rng.choices(first, k=40):
-        there = placed.fix.position
-        moved = dataclasses.replace(there, lat_deg=there.lat_deg + 1e-4)
-        parts = dataclasses.replace(placed.fix, position=moved, detectors=rng.randint(1, 4))
-        later.append(dataclasses.replace(placed, fix=parts, is_late=True, is_whole=rng.random() < 0.3))
+        moved = dataclasses.replace(placed, lat_deg=placed.lat_deg + rng.random() * 1e-3, detectors=rng.randint(1, 4))
+        later.append(dataclasses.replace(moved, is_late=True, is_whole=rng.random() < 0.3))
     for fixes in (first, later[:15], later[15:30], later[30:]):
         for ward in ("w-1", "w-2"):
             await archive.put([dataclasses.replace(placed, ward=ward) for placed in fixes])
@@ -243,7 +263,7 @@ async def test_a_lost_key_costs_its_hours_and_nothing_else(archive: Archive) -> 
     fresh = _fixes("w-1", 2, n=50)
     await archive.put(fresh)
     await archive.seal()
-    assert [row.heard_at_ms for row in await archive.track()] == [placed.fix.position.at_ms for placed in fresh]
+    assert [row.heard_at_ms for row in await archive.track()] == [placed.at_ms for placed in fresh]
     assert archive.sealer.counts.lost > 0
 
 
@@ -332,12 +352,14 @@ async def test_ingest_seals_by_itself_once_an_hour_is_over(town: Town) -> None:
         clock = Clock(origin_wall_ms=time.time_ns() // 1_000_000, origin_town_ms=at_ms)
         town.ingest.config = dataclasses.replace(town.config, clock=clock)
         await town.take(box.message(tag.row(at_ms), at_ms=at_ms))
+        await town.settle(at_ms)
     assert (town.count("ward_hour"), town.count("fix")) == (3, 3)
 
 
 async def test_what_ingest_has_in_hand_of_an_erased_ward_is_not_written(town: Town) -> None:
     at_ms = town.noon_ms
     await town.take(town.boxes["gw-1"].message(town.tags["t-1"].row(at_ms), at_ms=at_ms))
+    await town.settle(at_ms)
     message = town.boxes["gw-1"].message(town.tags["t-1"].row(at_ms + 20_000), at_ms=at_ms + 20_000)
     work: Work = town.ingest._open([message])
     desk = town.ingest._desk
@@ -354,6 +376,7 @@ async def test_what_ingest_has_in_hand_of_an_erased_ward_is_not_written(town: To
 async def test_erasing_waits_for_what_is_being_written(town: Town) -> None:
     at_ms = town.noon_ms
     await town.take(town.boxes["gw-1"].message(town.tags["t-1"].row(at_ms), at_ms=at_ms))
+    await town.settle(at_ms)
     async with await connect(town.config.dsn("ingest")) as writer:
         async with writer.transaction():
             await erasure.share(writer)

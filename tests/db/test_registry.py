@@ -99,6 +99,7 @@ async def test_a_tag_provisioned_anew_forgets_what_was_learnt_of_its_clock(town:
 
 async def test_ingest_sees_a_changed_registry_at_once(town: Town) -> None:
     await town.take(town.boxes["gw-1"].message(town.tags["t-2"].row(town.noon_ms), at_ms=town.noon_ms))
+    await town.settle(town.noon_ms)
     town.ask("UPDATE ward SET tag_id = NULL WHERE id = 'w-2'")
     later_ms = town.noon_ms + 20_000
     await town.take(town.boxes["gw-1"].message(town.tags["t-2"].row(later_ms), at_ms=later_ms))

@@ -1,8 +1,12 @@
+import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from server.config import ServerConfig
 from server.store import retention, sighting
@@ -29,6 +33,7 @@ def _rows(times_ms: list[int]) -> Sightings:
         ts, ts - 9_000, np.arange(n, dtype=np.int32), np.full(n, 7, np.int32), np.full(n, 70_000, np.int32),
         np.full(n, -41, np.int16), np.full(n, -127, np.int16), np.full(n, 1023, np.int16), np.full(n, 255, np.int16),
         where, where + 100, np.where(np.isnan(where), np.nan, 12.5).astype(np.float32),
+        np.where(np.arange(n) % 3 == 0, -1, 29).astype(np.int16),
     )  # fmt: skip
 
 
@@ -43,11 +48,50 @@ async def test_what_is_copied_is_read_back(conn: Connection) -> None:
     rows = _rows([NOW_MS + n for n in range(5)])
     await sighting.copy(conn, rows)
     back = await sighting.recent(conn, NOW_MS)
-    order = np.argsort(back.ts)
-    for name in ("ts", "first_at", "tag_index", "count", "rssi_best_dbm", "rssi_mean_dbm", "flags", "shard"):
-        assert getattr(back, name)[order].tolist() == getattr(rows, name).tolist()
-    np.testing.assert_array_equal(back.lat_deg[order], rows.lat_deg)
-    np.testing.assert_array_equal(back.accuracy_m[order], rows.accuracy_m)
+    _assert_same(back, rows)
+
+
+def _assert_same(back: Sightings, rows: Sightings) -> None:
+    """Compare rows whose tags are numbered in their order."""
+    assert len(back) == len(rows)
+    order = np.argsort(back.tag_index)
+    for field in dataclasses.fields(Sightings):
+        was, read = getattr(rows, field.name), getattr(back, field.name)
+        np.testing.assert_array_equal(read[order], was)
+        assert read.dtype == was.dtype
+
+
+_TIMES_MS = st.integers(0, 253_402_300_799_999)
+_PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 180), st.floats(0, 1e6, width=32))
+_ROWS = st.tuples(
+    st.tuples(_TIMES_MS, _TIMES_MS),
+    st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)),
+    st.tuples(*[st.integers(-(2**15), 2**15 - 1)] * 4),
+    st.one_of(_PLACES, st.just((np.nan,) * 3)),
+    st.tuples(st.integers(-1, 2**15 - 1)),
+)
+_KINDS = [np.int64] * 2 + [np.int32] * 2 + [np.int16] * 4 + [np.float64] * 2 + [np.float32, np.int16]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_ROWS, max_size=30))
+async def test_whatever_is_said_and_left_out_comes_back(
+    conn: Connection, drawn: list[tuple[tuple[float, ...], ...]]
+) -> None:
+    flat = [sum(row, ()) for row in drawn]
+    columns: list[Any] = [np.array([row[number] for row in flat], kind) for number, kind in enumerate(_KINDS)]
+    columns.insert(2, np.arange(len(flat), dtype=np.int32))
+    rows = Sightings(*columns)
+    async with conn.transaction(force_rollback=True):
+        await sighting.copy(conn, rows)
+        _assert_same(await sighting.recent(conn, 0), rows)
+
+
+async def test_the_view_by_name_tells_the_battery(db: ServerConfig) -> None:
+    owner = await connect(db.dsn())
+    async with owner:
+        rows = await owner.execute("SELECT battery_dv, tag_id FROM sighting_by_name")
+        assert await rows.fetchall() == []
 
 
 async def test_nothing_copied_is_nothing_read(conn: Connection) -> None:

@@ -2,7 +2,7 @@
 
 A line holds 8 entries. An id is the output of AES, so it is its own hash: its low 28 bits choose the line, its high 36
 are kept as a fingerprint beside the tag in one word. A stranger's id passes for a tag's in one of 10^10 cases; who
-needs to be sure compares all 64 bits by `owns`, from a table that is otherwise cold.
+needs to be sure compares all 64 bits by `turn_of`, from a table that is otherwise cold, as `resolve` does.
 
 Filled slots of a line come first, so a last slot that is empty ends a search. Who leaves a full line is replaced by
 one who had to go past it, so there are no tombstones and years of rotations leave the table as good as new. After
@@ -20,6 +20,8 @@ from server.core.kernels.line import bare, lowest, match, prefetch, wide
 
 GENERATIONS: Final = 3
 """Previous, current, next."""
+STRIDE: Final = 4
+"""Words of a tag in `EidTable.ids`: its three ids and the one after, so that no tag's lie on two cache lines."""
 MAX_TAGS: Final = (1 << 28) - 2
 _LOAD: Final = 0.55
 _MAX_HOPS: Final = 64
@@ -27,6 +29,7 @@ _TAG_BITS: Final = 28
 _TAG: Final = (1 << _TAG_BITS) - 1
 _PRINT: Final = ~_TAG
 _AHEAD: Final = 16
+_BLOCK: Final = 128
 
 
 class EidTable(NamedTuple):
@@ -34,7 +37,8 @@ class EidTable(NamedTuple):
 
     Attributes:
         lines: int64, flat, 8 words a line: fingerprint in the high 36 bits, tag + 1 below; 0 is empty.
-        ids: int64, flat, 3 words a tag: all 64 bits of its ids; 0 is none.
+        ids: int64, flat, 4 words a tag: all 64 bits of its ids, previous, current and next, 0 is none; then the one
+            that will be next, if it has been made, for the caller: it is in no line.
         size: number of lines.
     """
 
@@ -44,7 +48,7 @@ class EidTable(NamedTuple):
 
 
 def create(tags: int) -> EidTable:
-    """Return an empty table for `tags` tags with three ids each: 68 bytes a tag.
+    """Return an empty table for `tags` tags with three ids each: 76 bytes a tag.
 
     Raises:
         ValueError: more tags than fit a word beside the fingerprint.
@@ -52,7 +56,7 @@ def create(tags: int) -> EidTable:
     if not 0 <= tags <= MAX_TAGS:
         raise ValueError(f"{tags} tags do not fit {_TAG_BITS} bits")
     lines = int(GENERATIONS * tags / (8 * _LOAD)) + 8
-    return EidTable(aligned(lines * 8, np.int64), aligned(tags * GENERATIONS, np.int64), lines)
+    return EidTable(aligned(lines * 8, np.int64), aligned(tags * STRIDE, np.int64), lines)
 
 
 @inlined
@@ -82,11 +86,11 @@ def find(table: EidTable, eid: int) -> int:
 
 
 @inlined
-def owns(ids: NDArray[np.int64], tag: int, eid: int) -> bool:
-    """Return whether all 64 bits of `eid` are one of the tag's ids."""
-    at = tag * GENERATIONS
-    is_own: bool = (ids[at] == eid) | (ids[at + 1] == eid) | (ids[at + 2] == eid)
-    return is_own
+def turn_of(ids: NDArray[np.int64], tag: int, eid: int) -> int:
+    """Return which of the tag's ids `eid` is: -1 previous, 0 current, 1 next; 2: none, compared with all 64 bits."""
+    at = tag * STRIDE
+    previous, current, following = ids[at] == eid, ids[at + 1] == eid, ids[at + 2] == eid
+    return following - previous if previous | current | following else 2
 
 
 @kernel
@@ -175,7 +179,7 @@ def _close_gap(table: EidTable, first: int, at: int) -> None:
 @inlined
 def _went_past(table: EidTable, word: int, first: int, hops: int) -> bool:
     """Return whether an entry found `hops` lines behind `first` began its search at `first` or before."""
-    at = ((word & _TAG) - 1) * GENERATIONS
+    at = ((word & _TAG) - 1) * STRIDE
     for j in range(at, at + GENERATIONS):
         if table.ids[j] & _PRINT == word & _PRINT:
             begun = line_of(table.ids[j], table.size)
@@ -197,10 +201,10 @@ def load(table: EidTable, tags: NDArray[np.int32], ids: NDArray[np.int64]) -> in
     for i in range(tags.size):
         tag = wide(tags[i])
         for j in range(GENERATIONS):
-            if here.ids[tag * GENERATIONS + j] != 0:
-                _take(here, here.ids[tag * GENERATIONS + j], tag)
+            if here.ids[tag * STRIDE + j] != 0:
+                _take(here, here.ids[tag * STRIDE + j], tag)
         for j in range(GENERATIONS):
-            here.ids[tag * GENERATIONS + j] = ids[i, j]
+            here.ids[tag * STRIDE + j] = ids[i, j]
             if ids[i, j] != 0:
                 failed += _put(here, ids[i, j], tag)
     return failed
@@ -215,10 +219,10 @@ def rotate(table: EidTable, tags: NDArray[np.int32], next_ids: NDArray[np.int64]
     here, failed = bare_table(table), 0
     for i in range(tags.size):
         if i + _AHEAD < tags.size:
-            prefetch(here.ids, wide(tags[i + _AHEAD]) * GENERATIONS)
+            prefetch(here.ids, wide(tags[i + _AHEAD]) * STRIDE)
             prefetch(here.lines, line_of(next_ids[i + _AHEAD], here.size))
         tag = wide(tags[i])
-        at = tag * GENERATIONS
+        at = tag * STRIDE
         if here.ids[at] != 0:
             _take(here, here.ids[at], tag)
         here.ids[at], here.ids[at + 1], here.ids[at + 2] = here.ids[at + 1], here.ids[at + 2], next_ids[i]
@@ -229,7 +233,7 @@ def rotate(table: EidTable, tags: NDArray[np.int32], next_ids: NDArray[np.int64]
 
 @kernel
 def rebuild(table: EidTable, ids: NDArray[np.int64]) -> int:
-    """Fill an empty table from `ids`, flat, 3 words a tag; return how many found no place.
+    """Fill an empty table from `ids`, flat, 4 words a tag as in `EidTable`; return how many found no place.
 
     Releases the GIL: a thread builds the next table while the steps go on with the old one, then swaps them.
     """
@@ -238,21 +242,40 @@ def rebuild(table: EidTable, ids: NDArray[np.int64]) -> int:
     for i in range(ids.size):
         if i + _AHEAD < ids.size:
             prefetch(here.lines, line_of(ids[i + _AHEAD], here.size))
-        if ids[i] != 0:
-            failed += _put(here, ids[i], i // GENERATIONS)
+        if ids[i] != 0 and i % STRIDE < GENERATIONS:
+            failed += _put(here, ids[i], i // STRIDE)
     return failed
 
 
 @kernel
-def resolve(table: EidTable, eids: NDArray[np.int64], tags: NDArray[np.int32]) -> int:
-    """Write into `tags` the tag of each id, -1 where none owns all 64 bits of it; return how many have one."""
-    here, found = bare_table(table), 0
-    for i in range(eids.size):
-        if i + _AHEAD < eids.size:
-            prefetch(here.lines, line_of(eids[i + _AHEAD], here.size))
-        tag = find(here, eids[i])
-        if tag >= 0 and not owns(here.ids, tag, eids[i]):
-            tag = -1
-        tags[i] = tag
-        found += tag >= 0
+def resolve(table: EidTable, eids: NDArray[np.int64], tags: NDArray[np.int32], turns: NDArray[np.int32]) -> int:
+    """Find whose ids these are; return how many have a tag.
+
+    Works block by block in two stages, each asking memory for what the next one reads: a fingerprint that fits says
+    where the tag's ids are, and all 64 bits of them decide.
+
+    Args:
+        table: to ask.
+        eids: shape (n,).
+        tags: shape (n,), written: -1 where no tag owns all 64 bits.
+        turns: shape (n,), written: -1 the tag's previous id, 0 its current, 1 its next; 0 for no tag.
+    """
+    here, found, n = bare_table(table), 0, eids.size
+    for i in range(min(_BLOCK, n)):
+        prefetch(here.lines, line_of(eids[i], here.size))
+    for start in range(0, n, _BLOCK):
+        stop = min(start + _BLOCK, n)
+        for i in range(stop, min(stop + _BLOCK, n)):
+            prefetch(here.lines, line_of(eids[i], here.size))
+        for i in range(start, stop):
+            tag = find(here, eids[i])
+            if tag >= 0:
+                prefetch(here.ids, tag * STRIDE)
+            tags[i] = tag
+        for i in range(start, stop):
+            turns[i] = 0
+            if tags[i] >= 0:
+                turn = turn_of(here.ids, wide(tags[i]), eids[i])
+                tags[i], turns[i] = (tags[i], turn) if turn < 2 else (-1, 0)
+                found += turn < 2
     return found

@@ -25,7 +25,7 @@ class Capacity:
         tags: registered ones.
         detectors: likewise.
         active_tags: heard in one bucket at most; 0: all of them.
-        open_buckets: how many are open at a time, a power of two from 2.
+        open_buckets: how many can be open at a time, a power of two from 2 to 8.
         poses: of moving detectors in all open buckets.
         held: tags at a time that seem to have jumped; 0: one in 16.
         cells: of 250 m where tags are; 0: one for four tags. Tags in further cells are found all the same, only slower.
@@ -46,17 +46,17 @@ class Outcome(NamedTuple):
     """What came out of a step; views that the next step overwrites, but for those of rows, which are copies.
 
     Attributes:
-        tags: int32, a row of the input each, -1 for no tag of ours.
-        verdicts: uint8, likewise, `suppress.Verdict`.
+        verdicts: uint8, a row of the input each, `suppress.Verdict`.
         kept: int32, numbers of the input rows that are the first of tag and detector in their bucket.
-        fixes: of the buckets that closed, then of late rows; not more than one a tag and bucket of each kind.
+        fixes: of the buckets that closed, then of late rows; not more than one a tag and bucket of each of the two.
+        whole: how many of the fixes, the first ones, are of buckets that closed.
         events: of those fixes and of silence.
     """
 
-    tags: NDArray[np.int32]
     verdicts: NDArray[np.uint8]
     kept: NDArray[np.int32]
     fixes: fix.Fixes
+    whole: int
     events: fences.Events
 
 
@@ -69,9 +69,10 @@ class Engine:
     Args:
         capacity: sizes of everything.
         bucket_ms: length of a bucket.
+        grace_ms: how long after its end a bucket is kept open for what is under way; None: as long as there is room.
     """
 
-    def __init__(self, capacity: Capacity, *, bucket_ms: int = 10_000) -> None:
+    def __init__(self, capacity: Capacity, *, bucket_ms: int = 10_000, grace_ms: int | None = None) -> None:
         tags, active = capacity.tags, capacity.active_tags or capacity.tags
         self.table = eidtable.create(tags)
         self.windows = batches.windows(capacity.detectors)
@@ -83,6 +84,8 @@ class Engine:
         self.fences = fences.Fences.of(())
         none = np.empty(0, np.int32)
         self.watches = fences.Watches.of(none, none, registered=tags)
+        room_ms = (capacity.open_buckets - 1) * bucket_ms
+        self._grace_ms = room_ms if grace_ms is None else min(grace_ms, room_ms)
         self._rows = suppress.rows(MAX_ROWS)
         self._pose_numbers = aligned(MAX_ROWS, np.int32)
         self._scratch = fix.create_scratch()
@@ -121,6 +124,12 @@ class Engine:
         words[rows, 2] = np.round(np.where(moves, 0, accuracy_m) * 100)
         words[rows, 3] = np.where(moves, -weights, weights)
 
+    def resolve(self, eids: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return tags and turns of ids, see `eidtable.resolve`, both of shape (n,)."""
+        tags, turns = np.empty(eids.size, np.int32), np.empty(eids.size, np.int32)
+        eidtable.resolve(self.table, eids, tags, turns)
+        return tags, turns
+
     def load_eids(self, tags: NDArray[np.int32], ids: NDArray[np.uint64]) -> None:
         """Give tags their previous, current and next id, shape (n, 3); 0: none."""
         self._lost["ids"] += eidtable.load(self.table, tags, np.ascontiguousarray(ids).view(np.int64))
@@ -155,14 +164,48 @@ class Engine:
         """
         self._parts.clear()
         told = self._advance(received_ms)
-        taken = [self._take(columns, start) for start in range(0, columns.eids.size, MAX_ROWS)]
+        whole = sum(part.tags.size for part in self._parts)
+        taken = []
+        for start in range(0, columns.tags.size, MAX_ROWS):
+            verdicts, kept, told = self._take(columns, start, told)
+            taken.append((verdicts, kept + start if start else kept))
         if len(taken) == 1:
-            tags, verdicts, kept = taken[0]
+            verdicts, kept = taken[0]
         else:
-            tags = _joined([part[0] for part in taken], np.int32)
-            verdicts = _joined([part[1] for part in taken], np.uint8)
-            kept = _joined([part[2] + start * MAX_ROWS for start, part in enumerate(taken)], np.int32)
-        return Outcome(tags, verdicts, kept, self._all_fixes(), self._events.head(told))
+            verdicts = _joined([part[0] for part in taken], np.uint8)
+            kept = _joined([part[1] for part in taken], np.int32)
+        self._lost["events"] += max(0, told - self._events.tags.size)
+        return Outcome(verdicts, kept, self._all_fixes(), whole, self._events.head(min(told, self._events.tags.size)))
+
+    def resume(self, columns: Columns, received_ms: int) -> None:
+        """Fill the open buckets again after a stop, before the first step.
+
+        Args:
+            columns: what was stored and is to be placed; what is of buckets that had closed is passed over.
+            received_ms: the newest that `step` had been given.
+        """
+        self._open_up(received_ms)
+        for start in range(0, columns.tags.size, MAX_ROWS):
+            self._take_open(columns, start)
+
+    def load_last(
+        self,
+        tags: NDArray[np.int32],
+        lat_e7: NDArray[np.int32],
+        lon_e7: NDArray[np.int32],
+        at_ms: NDArray[np.int64],
+        accuracy_m: NDArray[np.float32],
+    ) -> None:
+        """Say where tags were last, before the first step; all of shape (n,)."""
+        words = self.last.words.reshape(-1, 8)
+        words[tags, 0], words[tags, 1] = lat_e7, lon_e7
+        self.last.longs.reshape(-1, 4)[tags, 1] = at_ms
+        self.last.floats.reshape(-1, 8)[tags, 4] = accuracy_m
+        places.recell(self.cells, self.last)
+
+    def load_held(self, tags: NDArray[np.int32], held: fix.Held) -> None:
+        """Say which places too far to reach wait to be confirmed, before the first step; tags of shape (n,)."""
+        fix.hold(self.last, tags, held)
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of each part of the state, room for answers included."""
@@ -226,27 +269,39 @@ class Engine:
 
     def _advance(self, received_ms: int) -> int:
         """Close what is over at `received_ms`, in order; return how many events there are."""
-        newest, places_open = int(self.openings.newest[0]), self.openings.places
-        now = received_ms // self.openings.bucket_ms
-        if now <= newest:
+        newest, first = int(self.openings.newest[0]), int(self.openings.newest[1])
+        now = max(newest, received_ms // self.openings.bucket_ms)
+        now_first = self._first_open(received_ms, now, first)
+        if (now, now_first) == (newest, first):
             return 0
         told = 0
         if newest >= 0:
-            for bucket in range(newest - places_open + 1, min(newest, now - places_open) + 1):
+            for bucket in range(first, min(newest + 1, now_first)):
                 told = self._close(bucket, told)
+        over_ms = self._open_up(received_ms)
+        return fences.sweep(self.fences, self.watches, self.last, over_ms, self._events, told)
+
+    def _open_up(self, received_ms: int) -> int:
+        """Go on to a time with nothing open that is over; return up to when, UTC ms, everything has been placed."""
+        newest, first = int(self.openings.newest[0]), int(self.openings.newest[1])
+        places_open, bucket_ms = self.openings.places, self.openings.bucket_ms
+        now = max(newest, received_ms // bucket_ms)
         for bucket in range(max(newest + 1, now - places_open + 1), now + 1):
             self.poses.marks[bucket & (places_open - 1)] = self.poses.marks[-1]
-        self.openings.newest[0] = now
-        over_ms = (now - places_open + 1) * self.openings.bucket_ms
-        told = fences.sweep(self.fences, self.watches, self.last, over_ms, self._events, told)
+        self.openings.newest[:] = now, self._first_open(received_ms, now, first)
+        over_ms = int(self.openings.newest[1]) * bucket_ms
         self._snapshot(over_ms)
-        self._lost["events"] += max(0, told - self._events.tags.size)
-        return min(told, self._events.tags.size)
+        return over_ms
+
+    def _first_open(self, received_ms: int, now: int, first: int) -> int:
+        return max(first, (received_ms - self._grace_ms) // self.openings.bucket_ms, now - self.openings.places + 1)
 
     def _close(self, bucket: int, told: int) -> int:
         place = bucket & (self.openings.places - 1)
-        if not self.openings.used[place]:
-            return told
+        return self._place(place, bucket, told) if self.openings.used[place] else told
+
+    def _place(self, place: int, bucket: int, told: int) -> int:
+        """Place all tags of a bucket and see what that means; return how many events there are."""
         fixes = self._fix(place, bucket)
         places.move(self.cells, self.last, fixes)
         return fences.cross(self.fences, self.watches, fixes, self._events, told)
@@ -265,31 +320,39 @@ class Engine:
             _joined(list(c), c[0].dtype) for c in zip(self._fixes.head(0), *self._parts, strict=True)
         )
 
-    def _take(self, columns: Columns, start: int) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
+    def _take(self, columns: Columns, start: int, told: int) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:
+        late_before = int(self._rows.tally[Verdict.LATE])
+        part, rows, kept = self._take_open(columns, start)
+        if rows.tally[Verdict.LATE] != late_before:
+            told = self._take_late(part, rows, told)
+        n = part.tags.size
+        found = rows.verdicts[:n], rows.kept[:kept]
+        is_whole = n == columns.tags.size
+        return (*found, told) if is_whole else (found[0].copy(), found[1].copy(), told)
+
+    def _take_open(self, columns: Columns, start: int) -> tuple[Columns, suppress.Rows, int]:
+        """Take what is of open buckets out of the rows from `start`, as many as a pass takes."""
         part = Columns._make(column[start : start + MAX_ROWS] for column in columns)
-        n, rows = part.eids.size, self._rows
+        n, rows = part.tags.size, self._rows
         if part.lat_deg.size:
             rows = rows._replace(poses=self._pose_numbers[:n])
             self._lost["poses"] += poses.note(self.poses, self.openings, self.stations.words, part, rows.poses)
-        late_before = int(rows.tally[Verdict.LATE])
-        kept = suppress.take(self.table, self.openings, self.stations.words, part, rows)
-        if rows.tally[Verdict.LATE] != late_before:
-            self._place_late(part, rows)
+        kept = suppress.take(self.openings, self.stations.words, self.poses.ring, part, rows)
         self._seen += n
         rows.tally[Verdict.KEPT] += kept
-        is_whole = n == columns.eids.size
-        found = rows.tags[:n], rows.verdicts[:n], rows.kept[:kept]
-        return found if is_whole else (found[0].copy(), found[1].copy(), found[2].copy())
+        return part, rows, kept
 
-    def _place_late(self, part: Columns, rows: suppress.Rows) -> None:
-        """Give late rows their place in the history, bucket by bucket."""
-        late = np.flatnonzero(rows.verdicts[: part.eids.size] == Verdict.LATE).astype(np.int32)
+    def _take_late(self, part: Columns, rows: suppress.Rows, told: int) -> int:
+        """Give late rows their place, bucket by bucket; return how many events there are."""
+        late = np.flatnonzero(rows.verdicts[: part.tags.size] == Verdict.LATE).astype(np.int32)
         buckets = part.heard_at_ms[late] // self.openings.bucket_ms
         late = late[np.argsort(buckets, kind="stable")]
         numbers, firsts = np.unique(np.sort(buckets), return_index=True)
         for bucket, picks in zip(numbers.tolist(), np.split(late, firsts[1:]), strict=True):
-            if suppress.take_late(self.table, self.openings, self.stations.words, part, rows, picks):
-                self._fix(self.openings.places, bucket)
+            stations, ring = self.stations.words, self.poses.ring
+            if suppress.take_late(self.openings, stations, ring, part, rows, picks):
+                told = self._place(self.openings.places, bucket, told)
+        return told
 
     def _snapshot(self, at_ms: int) -> None:
         """Put the last places in order, in the snapshot that nobody is asking, then offer that one."""

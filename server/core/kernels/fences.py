@@ -33,9 +33,12 @@ _AHEAD: Final = 8
 _RAD_PER_E7: Final = math.pi / 180e7
 _CIRCLE, _POLYGON = 0, 1
 _NEITHER, _IN, _OUT = 0, 1, 2
-# State of a watch, first word: side in bits 0-1, hits in 2-7, stay told in 8, listed in 9, UTC ms since when from 16.
+INSIDE: Final = _IN
+OUTSIDE: Final = _OUT
+# State of a watch, first word: side in bits 0-1, hits in 2-7, stay told in 8, listed in 9, one of the changed in 10,
+# UTC ms since when from 16.
 # Second word: UTC ms of the first place on the other side, 0: none.
-_SIDE, _HIT, _HITS, _TOLD, _LISTED, _SINCE_SHIFT = 3, 4, 63 << 2, 1 << 8, 1 << 9, 16
+_SIDE, _HITS, _TOLD, _LISTED, _CHANGED, _SINCE_SHIFT = 3, 63 << 2, 1 << 8, 1 << 9, 1 << 10, 16
 
 
 class Change(IntEnum):
@@ -121,13 +124,15 @@ class Watches(NamedTuple):
         fences: int32 (w,), rows of the fences.
         states: int64, flat, 2 a watch, see above.
         listed: int32, flat, 2 an entry: tag and watch that may become an arrival by silence.
-        counts: int64 (2,), entries in `listed`, watches that found no room there.
+        changed: int32 (w,), watches whose state is not what it was when the list was last emptied, see `changed`.
+        counts: int64 (3,), entries in `listed`, watches that found no room there, entries in `changed`.
     """
 
     starts: NDArray[np.int32]
     fences: NDArray[np.int32]
     states: NDArray[np.int64]
     listed: NDArray[np.int32]
+    changed: NDArray[np.int32]
     counts: NDArray[np.int64]
 
     @classmethod
@@ -147,8 +152,56 @@ class Watches(NamedTuple):
             np.ascontiguousarray(fences[order], np.int32),
             aligned(2 * len(tags), np.int64),
             aligned(2 * room, np.int32),
-            aligned(2, np.int64),
+            aligned(len(tags), np.int32, None),
+            aligned(3, np.int64),
         )
+
+
+class Standing(NamedTuple):
+    """How watches stand; columns of the same length.
+
+    Attributes:
+        sides: int8, 0 not known, 1 inside, 2 outside: what the family was told.
+        since_ms: int64, UTC, since when.
+        waiting_ms: int64, UTC of the first place on the other side; 0: no change is being waited for.
+        hits: int32, how many places there have been on the other side.
+    """
+
+    sides: NDArray[np.int8]
+    since_ms: NDArray[np.int64]
+    waiting_ms: NDArray[np.int64]
+    hits: NDArray[np.int32]
+
+
+def standing(watches: Watches, numbers: NDArray[np.int32]) -> Standing:
+    """Return how the watches `numbers` stand."""
+    states = watches.states.reshape(-1, 2)[numbers]
+    words = states[:, 0]
+    return Standing(
+        (words & _SIDE).astype(np.int8),
+        words >> _SINCE_SHIFT,
+        states[:, 1].copy(),
+        ((words & _HITS) >> 2).astype(np.int32),
+    )
+
+
+def stand(watches: Watches, tags: NDArray[np.int32], numbers: NDArray[np.int32], how: Standing) -> None:
+    """Let the watches `numbers`, of `tags`, stand as they stood before a stop; to be called once, on fresh watches."""
+    states = watches.states.reshape(-1, 2)
+    states[numbers, 0] = how.sides | how.hits.astype(np.int64) << 2 | how.since_ms << _SINCE_SHIFT
+    states[numbers, 1] = how.waiting_ms
+    for tag, watch in zip(
+        *(a[(how.sides == _OUT) & (how.waiting_ms != 0)].tolist() for a in (tags, numbers)), strict=True
+    ):
+        _list(watches, tag, watch)
+
+
+def changed(watches: Watches) -> NDArray[np.int32]:
+    """Return the watches that changed since this was last asked."""
+    numbers = watches.changed[: watches.counts[2]].copy()
+    watches.states.reshape(-1, 2)[numbers, 0] &= ~_CHANGED
+    watches.counts[2] = 0
+    return numbers
 
 
 class Events(NamedTuple):
@@ -204,7 +257,10 @@ def cross(fences: Fences, watches: Watches, fixes: Fixes, events: Events, start:
                 side = _side(words, fences.vertices, wide(rows[watch]), fixes, i)
                 if side != _NEITHER:
                     at = 2 * wide(watch)
+                    was, waited = states[at], states[at + 1]
                     kind, at_ms = _step(states, at, words, WORDS * wide(rows[watch]), side, fixes.at_ms[i])
+                    if states[at] != was or states[at + 1] != waited:
+                        _note(watches, watch)
                     count = _tell(events, count, tag, rows[watch], kind, at_ms)
                     if states[at] & _LISTED == 0 and states[at + 1] != 0 and states[at] & _SIDE == _OUT:
                         _list(watches, tag, watch)
@@ -235,7 +291,8 @@ def sweep(fences: Fences, watches: Watches, last: Last, now_ms: int, events: Eve
         silent_ms = now_ms - last.longs[4 * tag + 1]
         if (states[at] & _HITS) >> 2 >= 2 and silent_ms >= max(fences.words[WORDS * fence + 12], _SILENCE_MS):
             count = _tell(events, count, tag, fence, _ARRIVED, states[at + 1])
-            states[at], states[at + 1] = _IN | states[at + 1] << _SINCE_SHIFT, 0
+            states[at], states[at + 1] = states[at] & _CHANGED | _IN | states[at + 1] << _SINCE_SHIFT, 0
+            _note(watches, watch)
             continue
         watches.listed[2 * kept], watches.listed[2 * kept + 1] = tag, watch
         kept += 1
@@ -251,7 +308,7 @@ def _step(
     state = states[at]
     known = state & _SIDE
     if known == _NEITHER:
-        states[at] = side | at_ms << _SINCE_SHIFT
+        states[at] = state & _CHANGED | side | at_ms << _SINCE_SHIFT
         return 0, at_ms
     if side == known:
         states[at], states[at + 1] = state & ~_HITS, 0
@@ -266,7 +323,7 @@ def _step(
     if at_ms - since_ms < dwell_ms or (hits < _MIN_HITS and dwell_ms > 0):
         states[at], states[at + 1] = state & ~_HITS | hits << 2, since_ms
         return 0, at_ms
-    states[at], states[at + 1] = side | state & _LISTED | since_ms << _SINCE_SHIFT, 0
+    states[at], states[at + 1] = side | state & (_LISTED | _CHANGED) | since_ms << _SINCE_SHIFT, 0
     return _ARRIVED if side == _IN else _DEPARTED, since_ms
 
 
@@ -289,6 +346,14 @@ def _list(watches: Watches, tag: int, watch: int) -> None:
     watches.listed[2 * entry], watches.listed[2 * entry + 1] = tag, watch
     watches.counts[0] += 1
     watches.states[2 * watch] |= _LISTED
+
+
+@inlined
+def _note(watches: Watches, watch: int) -> None:
+    if watches.states[2 * watch] & _CHANGED == 0:
+        watches.states[2 * watch] |= _CHANGED
+        watches.changed[watches.counts[2]] = watch
+        watches.counts[2] += 1
 
 
 @inlined

@@ -1,7 +1,7 @@
 """A place out of what several detectors heard of a tag in one bucket of time: the model of server/core/fix.py.
 
 Power falls with distance, so detectors weigh by the range that their signal allows, by how well they know their own
-place and by how far their kind is believed. A bucket is closed once, when nothing for it is awaited any more.
+place and by how far their kind is believed. A bucket is closed once, when little for it is awaited any more.
 """
 
 import math
@@ -49,7 +49,7 @@ class Kind(IntEnum):
     """What became of a fix."""
 
     MOVED = 0  # the newest place of its tag
-    HISTORY = 1  # older than that, or of late rows only: for the track
+    HISTORY = 1  # older than that: for the track
     DOUBTFUL = 2  # nobody could have got there: kept apart
 
 
@@ -78,6 +78,26 @@ class Last(NamedTuple):
     held_floats: NDArray[np.float32]
     free: NDArray[np.int32]
     counts: NDArray[np.int64]
+
+
+class Held(NamedTuple):
+    """Places too far to reach that wait to be confirmed; columns of the same length.
+
+    Attributes:
+        lat_e7: int32, of the newest one.
+        lon_e7: int32.
+        at_ms: int64, UTC, of the newest one.
+        since_ms: int64, UTC, of the first one.
+        accuracy_m: float32.
+        hits: int32, how many buckets spoke for it.
+    """
+
+    lat_e7: NDArray[np.int32]
+    lon_e7: NDArray[np.int32]
+    at_ms: NDArray[np.int64]
+    since_ms: NDArray[np.int64]
+    accuracy_m: NDArray[np.float32]
+    hits: NDArray[np.int32]
 
 
 class Fixes(NamedTuple):
@@ -153,6 +173,27 @@ def create_last(tags: int, held: int) -> Last:
     )
 
 
+def held(last: Last, tags: NDArray[np.int32]) -> tuple[NDArray[np.bool_], Held]:
+    """Return which of `tags` have a place held apart, and those places."""
+    rows = last.words.reshape(-1, 8)[tags, 5]
+    which = rows[rows != 0]
+    words, longs = last.held.reshape(-1, 8)[which], last.held_longs.reshape(-1, 4)[which]
+    floats = last.held_floats.reshape(-1, 8)[which]
+    return rows != 0, Held(words[:, 0], words[:, 1], longs[:, 1], longs[:, 2], floats[:, 6], words[:, 7])
+
+
+def hold(last: Last, tags: NDArray[np.int32], places: Held) -> None:
+    """Hold places apart as they were before a stop, once, on fresh places. What finds no row is dropped."""
+    n = min(tags.size, int(last.counts[0]))
+    rows = last.free[last.counts[0] - n : last.counts[0]][::-1].copy()
+    last.counts[0] -= n
+    last.words.reshape(-1, 8)[tags[:n], 5] = rows
+    words, longs = last.held.reshape(-1, 8), last.held_longs.reshape(-1, 4)
+    words[rows, 0], words[rows, 1], words[rows, 7] = places.lat_e7[:n], places.lon_e7[:n], places.hits[:n]
+    longs[rows, 1], longs[rows, 2] = places.at_ms[:n], places.since_ms[:n]
+    last.held_floats.reshape(-1, 8)[rows, 6] = places.accuracy_m[:n]
+
+
 def create_fixes(rows: int) -> Fixes:
     """Return columns for up to `rows` fixes."""
     kinds = (np.int32, np.int32, np.int32, np.float32, np.int64, np.int8, np.int8)
@@ -170,9 +211,11 @@ def close(
 ) -> int:
     """Place all tags of a bucket, move them on, empty it; return how many rows `out` holds then.
 
+    What comes late, of a bucket that was closed before, moves its tag on all the same if nothing newer is known of it.
+
     Args:
         openings: changed: the place is empty after.
-        place: of the bucket in `openings`; `openings.places` for late rows, which go into the history only.
+        place: of the bucket in `openings`; `openings.places` for late rows.
         bucket: its number.
         stations: of the detectors.
         last: changed.
@@ -180,7 +223,6 @@ def close(
         out: written from row `start`; must have room for all lines in use.
         start: how many rows of it are taken.
     """
-    is_late = place == openings.places
     openings, last, out, scratch = bare_openings(openings), _bare_last(last), _bare_fixes(out), _bare_heard(scratch)
     words, ring = bare(stations.words), bare(stations.poses.ring)
     used: int = openings.used[place]
@@ -205,8 +247,7 @@ def close(
         out.lat_e7[row] = lat_e7 + round(north_m / M_PER_E7)
         out.lon_e7[row] = _round_lon(lon_e7 + round(east_m / (M_PER_E7 * shrink)))
         out.accuracy_m[row], out.kinds[row] = accuracy_m, _HISTORY
-        if not is_late:
-            _advance(last, out, row, shrink)
+        _advance(last, out, row, shrink)
     openings.used[place] = 0
     return start + used
 

@@ -50,8 +50,8 @@ def note(
     the same place share one pose.
     """
     ring, marks, capacity, lost, before = poses.ring, poses.marks, (poses.ring.size >> 2) - 1, 0, -1
-    oldest = marks[(openings.newest[0] + 1) & (openings.places - 1)]
-    for i in range(columns.eids.size):
+    oldest = marks[openings.newest[1] & (openings.places - 1)]
+    for i in range(columns.tags.size):
         numbers[i] = 0
         detector, lat, lon = wide(columns.detectors[i]), columns.lat_deg[i], columns.lon_deg[i]
         if not (0 <= detector < stations.size >> 2 and abs(lat) <= 90.0 and abs(lon) <= 180.0):  # NaN too

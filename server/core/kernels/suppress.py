@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from server.core.kernels.columns import Columns
-from server.core.kernels.eidtable import GENERATIONS, EidTable, bare_table, find, line_of, owns
 from server.core.kernels.jit import inlined, kernel
 from server.core.kernels.layout import aligned
 from server.core.kernels.line import bare, lowest, match, prefetch, wide
@@ -39,19 +38,18 @@ NEWEST_SHIFT: Final = 36
 class Verdict(IntEnum):
     """What became of a row."""
 
-    UNKNOWN = 0  # no tag of ours
+    UNKNOWN = 0  # nobody's, or nobody to be placed
     KEPT = 1  # the first of its tag and detector in its bucket: to be stored
     REPEAT = 2
     LATE = 3  # its bucket has been closed: placed apart, in the history
     EARLY = 4  # from the future
-    GHOST = 5  # right fingerprint, wrong id
-    CROWDED = 6  # weaker than the 7 strongest of its bucket
-    NOWHERE = 7  # a detector without a place
-    FULL = 8  # no line left in the pool
+    CROWDED = 5  # weaker than the 7 strongest of its bucket
+    NOWHERE = 6  # a detector without a place
+    FULL = 7  # no line left in the pool
 
 
 _UNKNOWN, _KEPT, _REPEAT = int(Verdict.UNKNOWN), int(Verdict.KEPT), int(Verdict.REPEAT)
-_LATE, _EARLY, _GHOST = int(Verdict.LATE), int(Verdict.EARLY), int(Verdict.GHOST)
+_LATE, _EARLY = int(Verdict.LATE), int(Verdict.EARLY)
 _CROWDED, _NOWHERE, _FULL = int(Verdict.CROWDED), int(Verdict.NOWHERE), int(Verdict.FULL)
 
 
@@ -62,7 +60,7 @@ class Openings(NamedTuple):
         slots: int32, flat, (places + 1) * tags: the line of a tag in a place, if it has one.
         lines: int64, flat, 8 words a line: `pool` words a place, then `late` words.
         used: int64 (places + 1,), lines in use.
-        newest: int64 (1,), number of the newest bucket.
+        newest: int64 (2,), numbers of the newest bucket and of the oldest one that is open.
         places: how many buckets are open at a time.
         tags: how many are registered.
         pool: words of a place in `lines`.
@@ -100,7 +98,7 @@ def create(tags: int, active_tags: int, *, bucket_ms: int, places: int = 2) -> O
         aligned((places + 1) * tags, np.int32),
         aligned((places * active_tags + late) * 8, np.int64, None),
         aligned(places + 1, np.int64),
-        aligned(1, np.int64, -1),
+        aligned(2, np.int64, -1),
         places,
         tags,
         active_tags * 8,
@@ -113,15 +111,13 @@ class Rows(NamedTuple):
     """What is found out about the rows of a step. Buffers of at least n rows.
 
     Attributes:
-        tags: int32, -1 where no tag owns the id.
         verdicts: uint8, `Verdict`.
         kept: int32, numbers of the rows to be stored, as many as `take` returns.
         poses: int32 (n,) or (0,): where a moving detector was, a row of the poses + 1; 0: at its station.
         where: int64 (BLOCK,), scratch.
-        tally: int64 (9,), rows by verdict, added to; `KEPT` and `REPEAT` are not counted.
+        tally: int64 (8,), rows by verdict, added to; `KEPT` and `REPEAT` are not counted.
     """
 
-    tags: NDArray[np.int32]
     verdicts: NDArray[np.uint8]
     kept: NDArray[np.int32]
     poses: NDArray[np.int32]
@@ -129,10 +125,21 @@ class Rows(NamedTuple):
     tally: NDArray[np.int64]
 
 
+class Places(NamedTuple):
+    """Where detectors are, for use within a kernel.
+
+    Attributes:
+        stations: bare, see `fix.Stations`.
+        ring: bare, see `poses.Poses`.
+    """
+
+    stations: NDArray[np.int32]
+    ring: NDArray[np.int32]
+
+
 def rows(capacity: int) -> Rows:
     """Return buffers for steps of up to `capacity` rows of standing detectors."""
     return Rows(
-        aligned(capacity, np.int32),
         aligned(capacity, np.uint8),
         aligned(capacity, np.int32),
         aligned(0, np.int32),
@@ -142,31 +149,27 @@ def rows(capacity: int) -> Rows:
 
 
 @kernel
-def take(table: EidTable, openings: Openings, stations: NDArray[np.int32], columns: Columns, out: Rows) -> int:
-    """Resolve and accumulate all rows; return how many are `KEPT`.
+def take(openings: Openings, stations: NDArray[np.int32], ring: NDArray[np.int32], columns: Columns, out: Rows) -> int:
+    """Accumulate all rows; return how many are `KEPT`.
 
-    Works block by block in four stages, each asking memory for what the next one reads, so that a row never waits for
+    Works block by block in stages, each asking memory for what the next one reads, so that a row never waits for
     more than the bandwidth of the machine.
 
     Args:
-        table: of ids.
         openings: changed.
         stations: int32, flat, 4 words a detector, see `fix.Stations`.
+        ring: int32, flat, 4 words a pose, see `poses.Poses`.
         columns: input.
         out: written.
     """
-    n, has_poses = columns.eids.size, out.poses.size > 0
-    table, openings, columns, out = bare_table(table), bare_openings(openings), _bare_columns(columns), _bare_rows(out)
-    count, stations = stations.size >> 2, bare(stations)
+    n, has_poses = columns.tags.size, out.poses.size > 0
+    openings, columns, out = bare_openings(openings), _bare_columns(columns), _bare_rows(out)
+    count, places = stations.size >> 2, Places(bare(stations), bare(ring))
     kept = 0
-    for i in range(min(BLOCK, n)):
-        prefetch(table.lines, line_of(columns.eids[i], table.size))
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
-        for i in range(stop, min(stop + BLOCK, n)):
-            prefetch(table.lines, line_of(columns.eids[i], table.size))
-        _resolve(table, openings, columns, out, start, stop)
-        _approach(table, openings, out, start, stop)
+        _sort_out(openings, columns, out, start, stop)
+        _approach(openings, out, start, stop)
         for i in range(start, stop):
             where = out.where[i - start]
             verdict = ~where
@@ -176,7 +179,7 @@ def take(table: EidTable, openings: Openings, stations: NDArray[np.int32], colum
                 word = pose | detector << DETECTOR_SHIFT | (wide(columns.rssi_dbm[i]) + 128) << RSSI_SHIFT
                 verdict = _NOWHERE
                 if 0 <= detector < count:
-                    verdict = admit(table.ids, openings, stations, columns.eids[i], where, word)
+                    verdict = admit(openings, places, where, word)
             out.verdicts[i] = verdict
             if verdict == _KEPT:
                 out.kept[kept] = i
@@ -205,7 +208,7 @@ def bare_openings(openings: Openings) -> Openings:
 @inlined
 def _bare_columns(columns: Columns) -> Columns:
     return Columns(
-        bare(columns.eids),
+        bare(columns.tags),
         bare(columns.detectors),
         bare(columns.rssi_dbm),
         bare(columns.heard_at_ms),
@@ -217,19 +220,18 @@ def _bare_columns(columns: Columns) -> Columns:
 
 @inlined
 def _bare_rows(rows: Rows) -> Rows:
-    return Rows(
-        bare(rows.tags), bare(rows.verdicts), bare(rows.kept), bare(rows.poses), bare(rows.where), bare(rows.tally)
-    )
+    return Rows(bare(rows.verdicts), bare(rows.kept), bare(rows.poses), bare(rows.where), bare(rows.tally))
 
 
 @inlined
-def _resolve(table: EidTable, openings: Openings, columns: Columns, out: Rows, start: int, stop: int) -> None:
-    """Find tags and buckets. `out.where`: tag, place from bit 32, ms within the bucket from 36; below 0 a verdict."""
+def _sort_out(openings: Openings, columns: Columns, out: Rows, start: int, stop: int) -> None:
+    """Find buckets. `out.where`: tag, place from bit 32, ms within the bucket from 36; below 0 a verdict."""
     places, tags, bucket_ms = openings.places, openings.tags, openings.bucket_ms
-    first = openings.newest[0] - places + 1
+    first = openings.newest[1]
+    count = openings.newest[0] - first + 1
     open_from_ms, share = first * bucket_ms, 1.0 / bucket_ms
     for i in range(start, stop):
-        tag = wide(find(table, columns.eids[i]))
+        tag = wide(columns.tags[i])
         since_ms = columns.heard_at_ms[i] - open_from_ms
         nth = wide((since_ms + 0.5) * share)  # half a millisecond away from where rounding would matter
         place = (first + nth) & (places - 1)
@@ -237,14 +239,13 @@ def _resolve(table: EidTable, openings: Openings, columns: Columns, out: Rows, s
         if tag >= 0:
             prefetch(openings.slots, place * tags + tag)
         where = ~_LATE if since_ms < 0 else where
-        where = ~_EARLY if nth >= places else where
+        where = ~_EARLY if nth >= count else where
         out.where[i - start] = where if tag >= 0 else ~_UNKNOWN
-        out.tags[i] = tag
 
 
 @inlined
-def _approach(table: EidTable, openings: Openings, out: Rows, start: int, stop: int) -> None:
-    """Ask for the lines of tags that have one, and for the ids of those that must be checked in full."""
+def _approach(openings: Openings, out: Rows, start: int, stop: int) -> None:
+    """Ask for the lines of tags that have one."""
     for i in range(start, stop):
         where = out.where[i - start]
         if where >= 0:
@@ -252,18 +253,14 @@ def _approach(table: EidTable, openings: Openings, out: Rows, start: int, stop: 
             slot = wide(openings.slots[place * openings.tags + tag])
             if slot < openings.used[place]:
                 prefetch(openings.lines, place * openings.pool + (slot << 3))
-            else:
-                prefetch(table.ids, tag * GENERATIONS)
 
 
 @inlined
-def admit(
-    ids: NDArray[np.int64], openings: Openings, stations: NDArray[np.int32], eid: int, where: int, word: int
-) -> int:
+def admit(openings: Openings, places: Places, where: int, word: int) -> int:
     """Put one row into the line of its tag and return its `Verdict`.
 
-    Of two equally strong rows of a detector the later pose counts. More than 7 detectors: the strongest stay, of
-    equal ones those of the higher number, so that the order of the rows does not matter.
+    More than 7 detectors: the strongest stay, of equal ones those of the higher number. Of two equally strong rows of
+    a moving detector the one farther north, then east counts. So the order of the rows does not matter.
     """
     tag, place = where & TAG, where >> COUNT_SHIFT & 15
     lines, slot = openings.lines, wide(openings.slots[place * openings.tags + tag])
@@ -273,17 +270,33 @@ def admit(
     if is_open:
         bits = match(lines, at, _DETECTOR, word & _DETECTOR) & ~1
         if bits != 0:
-            lines[at + lowest(bits)] = max(lines[at + lowest(bits)], word)
+            mine = at + lowest(bits)
+            if _is_better(places.ring, word, lines[mine]):
+                lines[mine] = word
             lines[at] = max(lines[at], header | lines[at] & _COUNT)
             return _REPEAT
-    if not owns(ids, tag, eid):
-        return _GHOST
-    weight = stations[(word >> DETECTOR_SHIFT & FIELD) * 4 + 3]
+    weight = places.stations[(word >> DETECTOR_SHIFT & FIELD) * 4 + 3]
     if weight == 0 or (weight < 0 and word & FIELD == 0):
         return _NOWHERE
     if not is_open:
         return _open(openings, place, header, word)
     return _join(lines, at, header, word)
+
+
+@inlined
+def _is_better(ring: NDArray[np.int32], word: int, known: int) -> bool:
+    """Return whether a row of a detector says more than the one known of it."""
+    if word >> RSSI_SHIFT != known >> RSSI_SHIFT:
+        is_stronger: bool = word > known
+        return is_stronger
+    new, old = (word & FIELD) << 2, (known & FIELD) << 2
+    if new == old:
+        return False
+    if ring[new] != ring[old]:
+        is_north: bool = ring[new] > ring[old]
+        return is_north
+    is_east: bool = ring[new + 1] > ring[old + 1]
+    return is_east
 
 
 @inlined
@@ -322,9 +335,9 @@ def _join(lines: NDArray[np.int64], at: int, header: int, word: int) -> int:
 
 @kernel
 def take_late(
-    table: EidTable,
     openings: Openings,
     stations: NDArray[np.int32],
+    ring: NDArray[np.int32],
     columns: Columns,
     out: Rows,
     picks: NDArray[np.int32],
@@ -334,16 +347,16 @@ def take_late(
     Their verdicts stay `LATE` where they count, for they are stored as any other row.
     """
     bucket_ms, counted, has_poses = openings.bucket_ms, 0, out.poses.size > 0
-    ids, here, sure, count = bare(table.ids), bare_openings(openings), bare(stations), stations.size >> 2
+    here, places, count = bare_openings(openings), Places(bare(stations), bare(ring)), stations.size >> 2
     for n in range(picks.size):
         i = picks[n]
         pose = wide(out.poses[i]) if has_poses else 0
         detector, within_ms = wide(columns.detectors[i]), columns.heard_at_ms[i] % bucket_ms
-        where = wide(out.tags[i]) | openings.places << COUNT_SHIFT | within_ms << NEWEST_SHIFT
+        where = wide(columns.tags[i]) | openings.places << COUNT_SHIFT | within_ms << NEWEST_SHIFT
         word = pose | detector << DETECTOR_SHIFT | (wide(columns.rssi_dbm[i]) + 128) << RSSI_SHIFT
         verdict = _NOWHERE
         if 0 <= detector < count:
-            verdict = admit(ids, here, sure, columns.eids[i], where, word)
+            verdict = admit(here, places, where, word)
         if verdict not in (_KEPT, _REPEAT):
             out.verdicts[i] = verdict
             out.tally[_LATE] -= 1

@@ -20,9 +20,14 @@ def _array(eids: list[int]) -> NDArray[np.int64]:
 
 
 def _resolve(table: eidtable.EidTable, eids: list[int]) -> list[int]:
-    tags = np.empty(len(eids), np.int32)
-    eidtable.resolve(table, _array(eids), tags)
-    return [int(tag) for tag in tags]
+    return [tag for tag, _ in _resolve_turns(table, eids)]
+
+
+def _resolve_turns(table: eidtable.EidTable, eids: list[int]) -> list[tuple[int, int]]:
+    tags, turns = np.empty(len(eids), np.int32), np.empty(len(eids), np.int32)
+    found = eidtable.resolve(table, _array(eids), tags, turns)
+    assert found == np.count_nonzero(tags >= 0)
+    return list(zip(tags.tolist(), turns.tolist(), strict=True))
 
 
 def _prints(eid: int) -> int:
@@ -39,7 +44,8 @@ def test_rotating_tags_own_exactly_their_last_three_ids(steps: list[tuple[int, i
         owned[tag] = [*owned[tag][1:], eid]
     expected = {eid: tag for tag, eids in owned.items() for eid in eids if eid}
     asked = [eid for _, eid in steps]
-    assert _resolve(table, asked) == [expected.get(eid, -1) for eid in asked]
+    turns = {eid: turn for eids in owned.values() for turn, eid in zip((-1, 0, 1), eids, strict=True) if eid}
+    assert _resolve_turns(table, asked) == [(expected.get(eid, -1), turns.get(eid, 0)) for eid in asked]
     assert np.count_nonzero(table.lines) == len(expected)
 
 
@@ -96,7 +102,7 @@ def test_years_of_rotations_leave_no_trace() -> None:
     fresh = eidtable.create(1000)
     assert eidtable.rebuild(fresh, table.ids.copy()) == 0
     assert np.count_nonzero(table.lines) == np.count_nonzero(fresh.lines) == 3000
-    asked = [int(eid) for eid in table.ids]
+    asked = [int(eid) for eid in table.ids.reshape(-1, eidtable.STRIDE)[:, : eidtable.GENERATIONS].ravel()]
     assert _resolve(table, asked) == _resolve(fresh, asked) == [i // 3 for i in range(3000)]
 
 

@@ -1,5 +1,6 @@
 import math
 from collections import defaultdict
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ SETTINGS = settings(deadline=None, max_examples=40)
 BUCKET_MS, START_MS = 10_000, 1_795_402_800_000
 TAGS, DETECTORS = 6, 5
 CAPACITY = Capacity(tags=TAGS, detectors=DETECTORS, poses=50, events=50)
-IDS = np.random.default_rng(5).integers(1, 2**63, (TAGS, 3), dtype=np.uint64)
 LAT_DEG = np.array([34.7500, 34.7504, 34.7508, 34.7512, np.nan])
 LON_DEG = np.array([134.850, 134.851, 134.850, 134.851, np.nan])
 
@@ -58,7 +58,6 @@ steps_of_a_day = st.lists(
 
 def _engine(capacity: Capacity = CAPACITY) -> Engine:
     engine = Engine(capacity, bucket_ms=BUCKET_MS)
-    engine.load_eids(np.arange(TAGS, dtype=np.int32), IDS)
     kinds = ["fixed", "fixed", "phone", "fixed", "vehicle"]
     rows = np.arange(DETECTORS, dtype=np.int32)
     engine.place_detectors(rows, kinds=kinds, lat_deg=LAT_DEG, lon_deg=LON_DEG, accuracy_m=np.full(DETECTORS, 5.0))
@@ -79,7 +78,7 @@ def _columns(rows: list[Row], now_ms: int) -> Columns:
     drive = np.array([_driven(int(t)) for t in heard_at_ms]).reshape(-1, 3)
     lat_deg, lon_deg, accuracy_m = np.where(moves[:, None], drive, np.nan).T if rows else np.empty((3, 0))
     return Columns.of(
-        np.array([IDS[row.tag, i % 3] if row.tag < TAGS else 77 + i for i, row in enumerate(rows)], np.uint64),
+        np.array([row.tag if row.tag < TAGS else -1 for row in rows], np.int32),
         np.array([row.detector for row in rows], np.int32),
         np.array([row.rssi_dbm for row in rows], np.int16),
         heard_at_ms,
@@ -99,16 +98,16 @@ def _run(engine: Engine, steps: list[Step]) -> list[Outcome]:
 
 def _copy(out: Outcome) -> Outcome:
     return Outcome(
-        out.tags.copy(),
         out.verdicts.copy(),
         out.kept.copy(),
         fix.Fixes._make(column.copy() for column in out.fixes),
+        out.whole,
         fences.Events._make(column.copy() for column in out.events),
     )
 
 
 def _same(one: list[Outcome], other: list[Outcome]) -> bool:
-    flat = [[a for out in outs for a in (*out[:3], *out.fixes, *out.events)] for outs in (one, other)]
+    flat = [[a for o in outs for a in (o.verdicts, o.kept, *o.fixes, *o.events)] for outs in (one, other)]
     return len(flat[0]) == len(flat[1]) and all(np.array_equal(a, b) for a, b in zip(*flat, strict=True))
 
 
@@ -118,17 +117,32 @@ class Reference:
     def __init__(self) -> None:
         self.open: dict[int, dict[int, dict[int, Contribution]]] = {}
         self.tracks: dict[int, Track] = defaultdict(lambda: EMPTY_TRACK)
+        self.late: dict[int, dict[int, dict[int, Contribution]]] = {}
         self.newest: int | None = None
 
     def close(self, now_ms: int) -> list[tuple[int, int, int]]:
         """Return tag, bucket and kind of the fixes of what is over."""
-        found, self.newest = [], max(self.newest or 0, now_ms // BUCKET_MS)
-        for bucket in sorted(b for b in self.open if b <= self.newest - 2):
-            for tag, heard in self.open.pop(bucket).items():
-                raw = consolidate(bucket, heard.values(), self.tracks[tag].last)
-                self.tracks[tag], _, placed = advance(self.tracks[tag], raw)
-                found.append((tag, bucket, int(Kind.MOVED if placed is Placed.MOVED else Kind.DOUBTFUL)))
-        return sorted(found)
+        self.newest = max(self.newest or 0, now_ms // BUCKET_MS)
+        over = sorted(b for b in self.open if b <= self.newest - 2)
+        return sorted(fix for bucket in over for fix in self._place(bucket, self.open.pop(bucket)))
+
+    def close_late(self) -> list[tuple[int, int, int]]:
+        """Return likewise the fixes of what came late in a step."""
+        late, self.late = self.late, {}
+        return sorted(fix for bucket in sorted(late) for fix in self._place(bucket, late[bucket]))
+
+    def _place(self, bucket: int, tags: dict[int, dict[int, Contribution]]) -> list[tuple[int, int, int]]:
+        found = []
+        for tag, heard in tags.items():
+            track = self.tracks[tag]
+            raw = consolidate(bucket, heard.values(), track.last)
+            if track.last is not None and raw.position.at_ms < track.last.at_ms:
+                found.append((tag, bucket, int(Kind.HISTORY)))
+                continue
+            # What comes late of the bucket that the tag is in already is one more measurement, not the same one again.
+            self.tracks[tag], _, placed = advance(replace(track, bucket=-1), raw)
+            found.append((tag, bucket, int(Kind.MOVED if placed is Placed.MOVED else Kind.DOUBTFUL)))
+        return found
 
     def take(self, row: Row, now_ms: int) -> Verdict:
         bucket = (now_ms - row.ago_ms) // BUCKET_MS
@@ -137,9 +151,17 @@ class Reference:
         assert self.newest is not None
         if bucket > self.newest:
             return Verdict.EARLY
-        if bucket <= self.newest - 2:
+        is_late = bucket <= self.newest - 2
+        known = self._contribute(self.late if is_late else self.open, row, now_ms)
+        if is_late:
             return Verdict.LATE
-        heard = self.open.setdefault(bucket, {}).setdefault(row.tag, {})
+        return Verdict.KEPT if known is None else Verdict.REPEAT
+
+    @staticmethod
+    def _contribute(
+        buckets: dict[int, dict[int, dict[int, Contribution]]], row: Row, now_ms: int
+    ) -> Contribution | None:
+        heard = buckets.setdefault((now_ms - row.ago_ms) // BUCKET_MS, {}).setdefault(row.tag, {})
         known = heard.get(row.detector)
         new = _contribution(row, now_ms - row.ago_ms)
         best = new if known is None or new.rssi_dbm >= known.rssi_dbm else known
@@ -149,7 +171,7 @@ class Reference:
             heard[detector] = Contribution(
                 detector, c.rssi_dbm, 1, newest_ms, c.lat_deg, c.lon_deg, c.accuracy_m, c.weight
             )
-        return Verdict.KEPT if known is None else Verdict.REPEAT
+        return known
 
 
 def _contribution(row: Row, at_ms: int) -> Contribution:
@@ -170,13 +192,10 @@ def test_a_day_goes_as_in_dicts_and_the_plain_model(steps: list[Step]) -> None:
         out = engine.step(_columns(step.rows, now_ms), now_ms)
         assert [Verdict(int(v)) for v in out.verdicts] == expected
         assert out.kept.tolist() == [i for i, verdict in enumerate(expected) if verdict is Verdict.KEPT]
-        whole = out.fixes.kinds != Kind.HISTORY
-        found = zip(out.fixes.tags[whole], out.fixes.at_ms[whole] // BUCKET_MS, out.fixes.kinds[whole], strict=True)
-        assert sorted((int(tag), int(bucket), int(kind)) for tag, bucket, kind in found) == expected_fixes
-        late = {
-            (row.tag, (now_ms - row.ago_ms) // BUCKET_MS) for row, v in zip(step.rows, expected, strict=True) if v == 3
-        }
-        assert len(out.fixes.tags) - whole.sum() == len(late)
+        found = list(zip(out.fixes.tags.tolist(), (out.fixes.at_ms // BUCKET_MS).tolist(), out.fixes.kinds.tolist(),
+                         strict=True))  # fmt: skip
+        assert sorted(found[: out.whole]) == expected_fixes
+        assert sorted(found[out.whole :]) == reference.close_late()
     for tag, track in reference.tracks.items():
         assert track.last is not None
         assert math.isclose(engine.last.words[8 * tag], track.last.lat_deg * 1e7, abs_tol=20, rel_tol=0)
@@ -215,12 +234,12 @@ def test_nothing_grows(steps: list[Step]) -> None:
 
 def test_more_rows_than_one_pass_takes_are_the_same_rows() -> None:
     rng, n = np.random.default_rng(1), 150_000
-    ids, detectors = IDS[rng.integers(0, TAGS, n), 1], rng.integers(0, 4, n).astype(np.int32)
+    tags, detectors = rng.integers(0, TAGS, n).astype(np.int32), rng.integers(0, 4, n).astype(np.int32)
     rssi_dbm, at_ms = rng.integers(-100, -40, n).astype(np.int8), START_MS + rng.integers(0, 10_000, n)
-    out = _engine().step(Columns.of(ids, detectors, rssi_dbm, at_ms), START_MS + 10_000)
-    assert len(out.tags) == len(out.verdicts) == n
-    pairs = {(int(t), int(d), int(b)) for t, d, b in zip(out.tags, detectors, at_ms // BUCKET_MS, strict=True)}
-    kept = [(int(out.tags[i]), int(detectors[i]), int(at_ms[i] // BUCKET_MS)) for i in out.kept]
+    out = _engine().step(Columns.of(tags, detectors, rssi_dbm, at_ms), START_MS + 10_000)
+    assert len(out.verdicts) == n
+    pairs = {(int(t), int(d), int(b)) for t, d, b in zip(tags, detectors, at_ms // BUCKET_MS, strict=True)}
+    kept = [(int(tags[i]), int(detectors[i]), int(at_ms[i] // BUCKET_MS)) for i in out.kept]
     assert (len(kept), set(kept)) == (len(pairs), pairs)
 
 
@@ -248,6 +267,6 @@ def test_parts_of_another_engine_are_refused() -> None:
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    two, one = np.zeros(2, np.uint64), np.zeros(1, np.int32)
+    two, one = np.zeros(2, np.int32), np.zeros(1, np.int32)
     with pytest.raises(ValueError, match="length"):
         Columns.of(two, one, np.zeros(2, np.int8), np.zeros(2, np.int64))

@@ -166,7 +166,8 @@ def test_silence_completes_an_arrival_and_never_a_departure() -> None:
     for step in (3, 4):
         fences.cross(all_fences, watches, _fixes(Stay(400, 0, 10, 0), NOW_MS + step * 10_000), events, 0)
     assert fences.sweep(all_fences, watches, last, at_ms + 10**7, events, 0) == 0
-    assert watches.counts.tolist() == [0, 0]
+    assert watches.counts.tolist() == [0, 0, 1]
+    assert (fences.changed(watches).tolist(), fences.changed(watches).tolist()) == ([0], [])
 
 
 def test_events_without_room_are_counted() -> None:

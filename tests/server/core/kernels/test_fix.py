@@ -2,6 +2,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,14 +133,32 @@ def test_a_held_jump_is_believed_after_half_a_minute_and_its_row_is_free_again()
     assert world.last.counts.tolist() == [1, 0]
 
 
-def test_late_lines_go_into_the_history_and_move_nobody() -> None:
+@pytest.mark.parametrize(("late_by", "kind"), [(100, Kind.HISTORY), (-1, Kind.MOVED)])
+def test_late_lines_move_a_tag_only_if_nothing_newer_is_known_of_it(late_by: int, kind: Kind) -> None:
     world = World([(0, 0, 0, 5)] * 9)
     world.close(FIRST, 0, [Hearing(0, -60, 0)])
     before = world.last.words.copy()
     late = 2 * world.openings.pool
     world.openings.lines[late : late + 8] = world.openings.lines[:8]
     world.openings.used[2] = 1
-    fix.close(world.openings, 2, FIRST - 100, world.stations, world.last, world.scratch, world.out, 0)
-    assert world.out.kinds[0] == Kind.HISTORY
-    assert world.out.at_ms[0] == (FIRST - 100) * BUCKET_MS
-    assert np.array_equal(world.last.words, before)
+    fix.close(world.openings, 2, FIRST - late_by, world.stations, world.last, world.scratch, world.out, 0)
+    assert world.out.kinds[0] == kind
+    assert world.out.at_ms[0] == (FIRST - late_by) * BUCKET_MS
+    assert np.array_equal(world.last.words, before) is (kind is Kind.HISTORY)
+
+
+def test_places_held_apart_are_read_and_put_back_as_they_were() -> None:
+    world, other = World([(0, 0, 0, 5)] * 9), fix.create_last(1, 1)
+    world.close(FIRST, 0, [Hearing(0, -60, 0)])
+    far = World([(0, 0, 0, 5)] * 8 + [(40_000, 0, 0, 5)])
+    far.words[8, 3], far.drivers = fix.WEIGHT_ONE, ()
+    far.close(FIRST, 0, [Hearing(0, -60, 0)])
+    far.close(FIRST + 1, 0, [Hearing(8, -60, 0)])
+    tags = np.zeros(1, np.int32)
+    is_held, places = fix.held(far.last, tags)
+    fix.hold(other, tags, places)
+    assert is_held.tolist() == [True]
+    assert [column.tolist() for column in fix.held(other, tags)[1]] == [column.tolist() for column in places]
+    fix.hold(other, tags, places)  # no row is left: dropped, and nothing else is hurt
+    assert other.counts[0] == 0
+    assert fix.held(world.last, tags)[0].tolist() == [False]

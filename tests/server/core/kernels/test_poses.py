@@ -36,11 +36,11 @@ def _run(
 ) -> tuple[np.ndarray, int]:
     n = len(steps)
     openings = suppress.create(1, 1, bucket_ms=10_000)
-    openings.newest[0] = newest
+    openings.newest[:] = newest, newest - 1
     stations = np.array([[1, 1, 1, 9], [0, 0, 0, -9], [0, 0, 0, 0], [0, 0, 0, -9]], np.int32).reshape(-1)
     place = np.array([place for _, place in steps])
     columns = Columns.of(
-        np.zeros(n, np.uint64),
+        np.zeros(n, np.int32),
         np.array([detector for detector, _ in steps], np.int32),
         np.zeros(n, np.int8),
         np.zeros(n, np.int64),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.core.kernels import eidtable, suppress
+from server.core.kernels import suppress
 from server.core.kernels.columns import Columns
 from server.core.kernels.suppress import Verdict
 
@@ -15,11 +15,12 @@ SETTINGS = settings(deadline=None, max_examples=60)
 BUCKET_MS = 10_000
 NEWEST = 180_000
 TAGS, DETECTORS, PLACELESS, MOVING = 5, 12, 10, 11
-FOREIGN, GHOST = 98, 99
+FOREIGN = 98
+RING = np.array([0, 0, 0, 0, 10, 10, 1, 0, 20, 5, 1, 0, 20, 6, 1, 0], np.int32)  # places 1 to 3, rising
 
 
 class Row(NamedTuple):
-    tag: int  # FOREIGN and GHOST: nobody's
+    tag: int  # FOREIGN: nobody's
     detector: int
     rssi_dbm: int
     bucket: int  # from the newest
@@ -29,7 +30,7 @@ class Row(NamedTuple):
 rows_of_a_step = st.lists(
     st.builds(
         Row,
-        st.integers(0, TAGS - 1) | st.sampled_from([FOREIGN, GHOST]),
+        st.integers(0, TAGS - 1) | st.just(FOREIGN),
         st.integers(-1, DETECTORS),
         st.integers(-128, 127),
         st.integers(-5, 1),
@@ -57,19 +58,16 @@ class Reference:
             return Verdict.LATE
         if not 0 <= row.detector < DETECTORS:
             return Verdict.NOWHERE
-        tag = 0 if row.tag == GHOST else row.tag
-        line = self.lines[row.bucket].get(tag, {})
-        verdict = self._join(row, line, tag)
+        line = self.lines[row.bucket].get(row.tag, {})
+        verdict = self._join(row, line)
         if verdict in (Verdict.KEPT, Verdict.REPEAT, Verdict.CROWDED):
-            self.newest_ms[row.bucket, tag] = max(row.ms, self.newest_ms.get((row.bucket, tag), 0))
+            self.newest_ms[row.bucket, row.tag] = max(row.ms, self.newest_ms.get((row.bucket, row.tag), 0))
         return verdict
 
-    def _join(self, row: Row, line: dict[int, int], tag: int) -> Verdict:
+    def _join(self, row: Row, line: dict[int, int]) -> Verdict:
         if row.detector in line:
             line[row.detector] = max(line[row.detector], row.rssi_dbm)
             return Verdict.REPEAT
-        if row.tag == GHOST:
-            return Verdict.GHOST
         if row.detector in (PLACELESS, MOVING):
             return Verdict.NOWHERE
         if not line and len(self.lines[row.bucket]) >= self.pool:
@@ -80,33 +78,28 @@ class Reference:
                 return Verdict.CROWDED
             del line[weakest[0]]
         line[row.detector] = row.rssi_dbm
-        self.lines[row.bucket][tag] = line
+        self.lines[row.bucket][row.tag] = line
         return Verdict.KEPT
 
 
 class World:
-    """A table of ids and open buckets, real ones."""
+    """Open buckets, real ones."""
 
     def __init__(self, places: int, pool: int) -> None:
-        rng = np.random.default_rng(3)
-        self.ids = rng.integers(2**40, 2**62, (TAGS, 3))
-        self.table = eidtable.create(TAGS)
-        eidtable.load(self.table, np.arange(TAGS, dtype=np.int32), self.ids)
         self.openings = suppress.create(TAGS, pool, bucket_ms=BUCKET_MS, places=places)
-        self.openings.newest[0] = NEWEST
+        self.openings.newest[:] = NEWEST, NEWEST - places + 1
         self.stations = np.array([[1, 2, 3, 65536]] * DETECTORS, np.int32)
         self.stations[PLACELESS, 3], self.stations[MOVING, 3] = 0, -65536
         self.rows = suppress.rows(1000)
 
     def take(self, rows: list[Row]) -> tuple[list[Verdict], list[int]]:
         n = len(rows)
-        kept = suppress.take(self.table, self.openings, self.stations.reshape(-1), self.columns(rows), self.rows)
+        kept = suppress.take(self.openings, self.stations.reshape(-1), RING, self.columns(rows), self.rows)
         return [Verdict(int(v)) for v in self.rows.verdicts[:n]], self.rows.kept[:kept].tolist()
 
     def columns(self, rows: list[Row]) -> Columns:
-        eids = [self._eid(row, i) for i, row in enumerate(rows)]
         return Columns.of(
-            np.array(eids, np.int64).view(np.uint64),
+            np.array([-1 if row.tag == FOREIGN else row.tag for row in rows], np.int32),
             np.array([row.detector for row in rows], np.int32),
             np.array([row.rssi_dbm for row in rows], np.int8),
             np.array([(NEWEST + row.bucket) * BUCKET_MS + row.ms for row in rows], np.int64),
@@ -121,13 +114,6 @@ class World:
         words = words[: header >> suppress.COUNT_SHIFT & 15]
         hearers = {w >> suppress.DETECTOR_SHIFT & suppress.FIELD: (w >> suppress.RSSI_SHIFT) - 128 for w in words}
         return hearers, header >> suppress.NEWEST_SHIFT
-
-    def _eid(self, row: Row, i: int) -> int:
-        if row.tag == FOREIGN:
-            return 1000 + i
-        if row.tag == GHOST:
-            return int(self.ids[0, 1]) ^ 1
-        return int(self.ids[row.tag, i % 3])
 
 
 @SETTINGS
@@ -151,11 +137,10 @@ def test_the_order_of_rows_does_not_matter_to_the_lines(rows: list[Row], random:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined] # a random.Random
     here, there = World(2, TAGS), World(2, TAGS)
-    honest = [row for row in rows if row.tag != GHOST]
-    here.take(honest)
-    there.take([row for row in shuffled if row.tag != GHOST])
+    here.take(rows)
+    there.take(shuffled)
     for bucket in (-1, 0):
-        heard = {row.tag for row in honest if row.bucket == bucket and 0 <= row.detector < PLACELESS and row.tag < TAGS}
+        heard = {row.tag for row in rows if row.bucket == bucket and 0 <= row.detector < PLACELESS and row.tag < TAGS}
         assert all(here.line(bucket, tag) == there.line(bucket, tag) for tag in heard)
 
 
@@ -166,15 +151,27 @@ def test_a_full_pool_is_counted_and_harms_nobody_else() -> None:
     assert world.rows.tally[Verdict.FULL] == 2
 
 
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_of_equally_strong_rows_of_a_moving_detector_the_place_farthest_north_then_east_counts(
+    order: tuple[int, ...],
+) -> None:
+    world = World(2, TAGS)
+    columns = world.columns([Row(1, MOVING, -60, 0, 0)] * len(order))
+    rows = world.rows._replace(poses=np.array(order, np.int32))
+    suppress.take(world.openings, world.stations.reshape(-1), RING, columns, rows)
+    at = (NEWEST & 1) * world.openings.pool + 1
+    assert world.openings.lines[at] & suppress.FIELD == 3
+
+
 def test_late_rows_gather_apart_from_the_open_buckets() -> None:
     world = World(2, TAGS)
-    rows = [Row(1, 3, -60, -9, 5), Row(1, 3, -50, -9, 8), Row(GHOST, 3, -60, -9, 5), Row(2, PLACELESS, -60, -9, 5)]
-    columns = world.columns(rows)
-    suppress.take(world.table, world.openings, world.stations.reshape(-1), columns, world.rows)
+    rows = [Row(1, 3, -60, -9, 5), Row(1, 3, -50, -9, 8), Row(2, DETECTORS, -60, -9, 5), Row(2, PLACELESS, -60, -9, 5)]
+    columns, stations = world.columns(rows), world.stations.reshape(-1)
+    suppress.take(world.openings, stations, RING, columns, world.rows)
     picks = np.arange(4, dtype=np.int32)
-    counted = suppress.take_late(world.table, world.openings, world.stations.reshape(-1), columns, world.rows, picks)
+    counted = suppress.take_late(world.openings, stations, RING, columns, world.rows, picks)
     assert (counted, world.openings.used.tolist()) == (2, [0, 0, 1])
-    assert world.rows.verdicts[:4].tolist() == [Verdict.LATE, Verdict.LATE, Verdict.GHOST, Verdict.NOWHERE]
+    assert world.rows.verdicts[:4].tolist() == [Verdict.LATE, Verdict.LATE, Verdict.NOWHERE, Verdict.NOWHERE]
     assert world.rows.tally[Verdict.LATE] == 2
 
 
