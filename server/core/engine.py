@@ -138,8 +138,8 @@ class Engine:
 
         Args:
             heard: rows in any order, none heard after `received_ms`.
-            received_ms: UTC of the arrival of the newest of them; also the time up to which silence is judged. Time does
-                not go back: the newest there has been is `self.received_ms`.
+            received_ms: UTC of the arrival of the newest of them; also the time up to which silence is judged.
+                Time does not go back: the newest there has been is `self.received_ms`.
         """
         self.received_ms = max(self.received_ms, received_ms)
         resolved = self.resolver.resolve(heard, self.received_ms)
