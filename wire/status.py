@@ -19,8 +19,9 @@ STEP_S: Final = 4
 MIN_BATTERY_DV: Final = 20
 MAX_BATTERY_DV: Final = 35
 
-_MAC_LABEL = b"MIMAMORI-mac-v1\x01"
-_ENC_LABEL = b"MIMAMORI-enc-v1\x02"
+MAC_LABEL: Final = b"MIMAMORI-mac-v1\x01"
+ENC_LABEL: Final = b"MIMAMORI-enc-v1\x02"
+"""Blocks that a tag's identity key encrypts into its two status keys."""
 SOS, MOVING, CLOCK_LOST, BATTERY = 0x80, 0x40, 0x20, 0x0F
 """Bits of the second octet of a body."""
 
@@ -58,7 +59,7 @@ class StatusKeys:
         Raises:
             ValueError: the identity key has not 16 octets.
         """
-        both = encrypt_blocks(identity_key, _MAC_LABEL + _ENC_LABEL)
+        both = encrypt_blocks(identity_key, MAC_LABEL + ENC_LABEL)
         return cls(both[:16], both[16:])
 
 

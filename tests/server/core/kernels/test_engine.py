@@ -164,7 +164,8 @@ class Reference:
         heard = buckets.setdefault((now_ms - row.ago_ms) // BUCKET_MS, {}).setdefault(row.tag, {})
         known = heard.get(row.detector)
         new = _contribution(row, now_ms - row.ago_ms)
-        best = new if known is None or new.rssi_dbm >= known.rssi_dbm else known
+        # Of what was heard equally loud the farthest north counts, then east: whatever order it came in.
+        best = max((new, known or new), key=lambda c: (c.rssi_dbm, c.lat_deg, c.lon_deg))
         heard[row.detector] = best
         newest_ms = max(c.at_ms for c in (*heard.values(), known or new, new))
         for detector, c in heard.items():  # the kernels know the newest time of a line only
