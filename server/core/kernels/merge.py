@@ -58,6 +58,20 @@ class Told(NamedTuple):
         return Told._make(column[:n] for column in self)
 
 
+class Scratch(NamedTuple):
+    """What is remembered while rows are put together.
+
+    Attributes:
+        keys: int64, shape (n,), of each row: tag, detector and whether it is believed, scattered.
+        taken: int64, shape (n,), likewise of the rows put out.
+        totals: int64, shape (n,), of the rows put out, sum of dBm of all packets.
+    """
+
+    keys: NDArray[np.int64]
+    taken: NDArray[np.int64]
+    totals: NDArray[np.int64]
+
+
 _KINDS: Final = ("i4", "i4", "i8", "i8", "i4", "i2", "i2", "i2", "i2", "f8", "f8", "f4")
 
 
@@ -77,56 +91,78 @@ def merge(rows: Told, suspicious: int, bucket_ms: int) -> Told:
         bucket_ms: length of a bucket.
     """
     n = rows.tags.size
-    out, totals = create(n), np.zeros(n, np.int64)
+    out, scratch = create(n), Scratch(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
     slots = np.zeros(1 << max(4, math.ceil(math.log2(2 * n + 1))), np.int32)
-    return out.head(_merge(rows, suspicious, bucket_ms, slots, out, totals))
+    return out.head(_merge(rows, suspicious, bucket_ms, slots, out, scratch))
 
 
 @kernel
-def _merge(
-    rows: Told, suspicious: int, bucket_ms: int, slots: NDArray[np.int32], out: Told, totals: NDArray[np.int64]
-) -> int:
-    """Fill `out` and return its length. `slots`, zeroed, find a row of `out` by its key; `totals`: sums of dBm."""
-    here, mask, n = bare(slots), slots.size - 1, 0
-    for i in range(rows.tags.size):
-        if i + _AHEAD < rows.tags.size:
-            prefetch(here, _home(rows, i + _AHEAD, suspicious, bucket_ms, mask))
+def _merge(rows: Told, suspicious: int, bucket_ms: int, slots: NDArray[np.int32], out: Told, scratch: Scratch) -> int:
+    """Fill `out` and return its length. `slots`, zeroed, find a row of `out` by its key."""
+    here, mask, size, n = bare(slots), slots.size - 1, rows.tags.size, 0
+    rows, out, scratch = _bare(rows), _bare(out), Scratch(bare(scratch.keys), bare(scratch.taken), bare(scratch.totals))
+    for i in range(size):
+        scratch.keys[i] = _key(rows, i, suspicious, bucket_ms)
+    for i in range(size):
+        if i + _AHEAD < size:
+            prefetch(here, scratch.keys[i + _AHEAD] >> 32 & mask)
         if rows.tags[i] < 0:
             continue
-        slot = _home(rows, i, suspicious, bucket_ms, mask)
-        while here[slot] != 0 and not _is_same(rows, i, out, here[slot] - 1, suspicious, bucket_ms):
+        slot = scratch.keys[i] >> 32 & mask
+        while here[slot] != 0 and not _is_same(rows, i, out, wide(here[slot]) - 1, suspicious, bucket_ms, scratch):
             slot = (slot + 1) & mask
         if here[slot] == 0:
             here[slot] = n + 1
             _begin(rows, i, out, n)
-            totals[n] = wide(rows.rssi_mean_dbm[i]) * rows.counts[i]
+            scratch.taken[n] = scratch.keys[i]
+            scratch.totals[n] = wide(rows.rssi_mean_dbm[i]) * rows.counts[i]
             n += 1
         else:
             row = wide(here[slot]) - 1
-            totals[row] += wide(rows.rssi_mean_dbm[i]) * rows.counts[i]
+            scratch.totals[row] += wide(rows.rssi_mean_dbm[i]) * rows.counts[i]
             _add(rows, i, out, row)
     for row in range(n):
-        if totals[row] != wide(out.rssi_mean_dbm[row]) * out.counts[row]:
-            out.rssi_mean_dbm[row] = math.floor(totals[row] / out.counts[row] + 0.5)
+        if scratch.totals[row] != wide(out.rssi_mean_dbm[row]) * out.counts[row]:
+            out.rssi_mean_dbm[row] = math.floor(scratch.totals[row] / out.counts[row] + 0.5)
     return n
 
 
 @inlined
-def _home(rows: Told, i: int, suspicious: int, bucket_ms: int, mask: int) -> int:
-    key = wide(rows.tags[i]) << 25 ^ wide(rows.detectors[i]) << 1 ^ (rows.flags[i] & suspicious != 0)
-    key = (key ^ rows.last_ms[i] // bucket_ms << 44) * wide(_MULTIPLIER)
-    home: int = (key >> 32) & mask
-    return home
+def _bare(told: Told) -> Told:
+    """Return the columns without their counts of references, see `line.bare`."""
+    return Told(
+        bare(told.tags),
+        bare(told.detectors),
+        bare(told.first_ms),
+        bare(told.last_ms),
+        bare(told.counts),
+        bare(told.rssi_best_dbm),
+        bare(told.rssi_mean_dbm),
+        bare(told.flags),
+        bare(told.battery_dv),
+        bare(told.lat_deg),
+        bare(told.lon_deg),
+        bare(told.accuracy_m),
+    )
 
 
 @inlined
-def _is_same(rows: Told, i: int, out: Told, row: int, suspicious: int, bucket_ms: int) -> bool:
+def _key(rows: Told, i: int, suspicious: int, bucket_ms: int) -> int:
+    key = wide(rows.tags[i]) << 25 ^ wide(rows.detectors[i]) << 1 ^ (rows.flags[i] & suspicious != 0)
+    scattered: int = (key ^ rows.last_ms[i] // bucket_ms << 44) * wide(_MULTIPLIER)
+    return scattered
+
+
+@inlined
+def _is_same(rows: Told, i: int, out: Told, row: int, suspicious: int, bucket_ms: int, scratch: Scratch) -> bool:
+    # Other keys are other rows; the same key may still be of two that share it by chance.
     is_same: bool = (
-        rows.tags[i] == out.tags[row]
+        scratch.keys[i] == scratch.taken[row]
+        and rows.tags[i] == out.tags[row]
         and rows.detectors[i] == out.detectors[row]
-        and rows.last_ms[i] // bucket_ms == out.last_ms[row] // bucket_ms
         and (rows.flags[i] & suspicious != 0) == (out.flags[row] & suspicious != 0)
         and math.isnan(rows.lat_deg[i]) == math.isnan(out.lat_deg[row])
+        and rows.last_ms[i] // bucket_ms == out.last_ms[row] // bucket_ms
     )
     return is_same
 
