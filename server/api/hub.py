@@ -134,8 +134,8 @@ class Hub:
                 log.info("live.listening")
                 self._dirty |= self._by_ward.keys()
                 self._doubted |= self._boxes.keys()
-            case streams.WardChanged(ward_id) if ward_id in self._by_ward:
-                self._dirty.add(ward_id)
+            case streams.WardsChanged(ward_ids) if not self._by_ward.keys().isdisjoint(ward_ids):
+                self._dirty |= self._by_ward.keys() & ward_ids
             case streams.AccessChanged(guardian_id):
                 self._doubted |= {box.token_hash for box in self._all() if box.guardian_id == guardian_id}
             case _:

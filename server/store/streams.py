@@ -23,10 +23,10 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class WardChanged:
-    """A place or an event of a ward was committed."""
+class WardsChanged:
+    """Places or events of wards were committed."""
 
-    ward_id: str
+    ward_ids: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class AccessRow:
     ward_id: str | None
 
 
-Heard = Listening | WardChanged | AccessChanged
+Heard = Listening | WardsChanged | AccessChanged
 
 
 async def listen(dsn: str) -> AsyncGenerator[Heard, None]:
@@ -65,10 +65,10 @@ def _read(channel: str, payload: str) -> Heard | None:
     if channel == "access":
         return AccessChanged(payload)
     try:
-        ward_id = json.loads(payload)["ward"]
+        wards = json.loads(payload)["wards"]
+        return WardsChanged(frozenset(ward for ward in wards if isinstance(ward, str)))
     except (ValueError, KeyError, TypeError):
         return None
-    return WardChanged(ward_id) if isinstance(ward_id, str) else None
 
 
 async def places(conn: Connection, ward_ids: Collection[str]) -> list[PlaceRow]:

@@ -65,7 +65,7 @@ async def ends(stream: AsyncIterator[Message], within_s: float = 1.0) -> bool:
 
 
 def tell(sql: Sql, ward: str = "ward-yui", kind: str = "place") -> None:
-    sql("SELECT pg_notify('live', %s)", json.dumps({"ward": ward, "kind": kind}))
+    sql("SELECT pg_notify('live', %s)", json.dumps({"kind": kind, "wards": [ward]}))
 
 
 async def test_the_stream_begins_with_the_current_place(signed_in: SignIn) -> None:
@@ -108,7 +108,7 @@ async def test_a_notice_without_news_sends_nothing(signed_in: SignIn, sql: Sql) 
     async with streaming(await signed_in("demo")) as stream:
         await take(stream, 1)
         tell(sql)
-        for payload in ("", "{}", "not json", '{"ward": 5}', "[]"):
+        for payload in ("", "{}", "not json", '{"wards": 5}', '{"wards": [5, {}]}', "[]"):
             sql("SELECT pg_notify('live', %s)", payload)
         assert await is_quiet(stream)
 

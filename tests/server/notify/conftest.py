@@ -71,7 +71,7 @@ class City:
                 " UNION ALL SELECT %(event)s, id, 'mail', '' FROM guardian WHERE %(mail)s",
                 {"event": row[0], "mail": mail},
             )
-            ingest.execute("""SELECT pg_notify('live', '{"ward":"w-001","kind":"event"}')""")
+            ingest.execute("""SELECT pg_notify('live', '{"kind":"event","wards":["w-001"]}')""")
         return int(row[0])
 
     def states(self, channel: str) -> list[tuple[object, ...]]:
