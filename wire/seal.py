@@ -17,7 +17,7 @@ from wire.errors import SealError, TopicError
 from wire.keys import kid
 from wire.topics import check_id
 
-__all__ = ["Header", "kid", "peek", "seal", "sign", "unseal", "verify"]
+__all__ = ["Envelope", "Header", "kid", "parse", "peek", "seal", "sign", "unseal", "verify"]
 
 HPKE_INFO: Final = b"mimamori/seal/1"
 """Domain string; the protected header's octets follow it in HPKE's `info`."""
@@ -53,6 +53,48 @@ class Header:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message taken apart: `header` is only what it claims, until `check` has returned."""
+
+    header: Header
+    _message: cose.Sign1
+
+    def check(self, verifier: ec.EllipticCurvePublicKey) -> None:
+        """Return if the message is signed by `verifier`.
+
+        Raises:
+            SealError: it is not.
+        """
+        if self.header.signer_kid != kid(verifier):
+            raise SealError("signed by another key")
+        cose.verify(self._message, verifier=verifier)
+
+    def open(self, recipient: X25519PrivateKey) -> bytes:
+        """Return the contents of a sealed message.
+
+        Raises:
+            SealError: not sealed for `recipient`.
+        """
+        if self.header.recipient_kid != kid(recipient.public_key()):
+            raise SealError("sealed for another key")
+        try:
+            info = HPKE_INFO + self._message.protected_bytes
+            return _SUITE.decrypt(self._message.payload, recipient, info=info)
+        except (InvalidTag, ValueError) as error:
+            raise SealError("the seal does not open") from error
+
+    def read(self) -> bytes:
+        """Return the contents of a message that is signed only.
+
+        Raises:
+            SealError: it is sealed.
+        """
+        if self.header.recipient_kid:
+            raise SealError("a sealed message where a signed one belongs")
+        return self._message.payload
+
+
 def seal(payload: bytes, header: Header, *, signer: ec.EllipticCurvePrivateKey, recipient: X25519PublicKey) -> bytes:
     """Return `payload` readable by `recipient` only, signed by `signer`.
 
@@ -77,13 +119,23 @@ def sign(payload: bytes, header: Header, *, signer: ec.EllipticCurvePrivateKey) 
     return cose.sign(_protected(header, signer), payload, signer=signer)
 
 
+def parse(data: bytes) -> Envelope:
+    """Return a message taken apart, nothing of it verified.
+
+    Raises:
+        SealError: malformed.
+    """
+    message = cose.parse(data)
+    return Envelope(_header(message), message)
+
+
 def peek(data: bytes) -> Header:
     """Return the header of a message, not verified: only to find the key that verifies it.
 
     Raises:
         SealError: malformed.
     """
-    return _header(cose.parse(data))
+    return parse(data).header
 
 
 def unseal(data: bytes, *, verifier: ec.EllipticCurvePublicKey, recipient: X25519PrivateKey) -> tuple[Header, bytes]:
@@ -92,14 +144,9 @@ def unseal(data: bytes, *, verifier: ec.EllipticCurvePublicKey, recipient: X2551
     Raises:
         SealError: malformed, not signed by `verifier`, or not sealed for `recipient`.
     """
-    message, header = _verified(data, verifier)
-    if header.recipient_kid != kid(recipient.public_key()):
-        raise SealError("sealed for another key")
-    try:
-        payload = _SUITE.decrypt(message.payload, recipient, info=HPKE_INFO + message.protected_bytes)
-    except (InvalidTag, ValueError) as error:
-        raise SealError("the seal does not open") from error
-    return header, payload
+    envelope = parse(data)
+    envelope.check(verifier)
+    return envelope.header, envelope.open(recipient)
 
 
 def verify(data: bytes, *, verifier: ec.EllipticCurvePublicKey) -> tuple[Header, bytes]:
@@ -108,19 +155,9 @@ def verify(data: bytes, *, verifier: ec.EllipticCurvePublicKey) -> tuple[Header,
     Raises:
         SealError: malformed, not signed by `verifier`, or sealed.
     """
-    message, header = _verified(data, verifier)
-    if header.recipient_kid:
-        raise SealError("a sealed message where a signed one belongs")
-    return header, message.payload
-
-
-def _verified(data: bytes, verifier: ec.EllipticCurvePublicKey) -> tuple[cose.Sign1, Header]:
-    message = cose.parse(data)
-    header = _header(message)
-    if header.signer_kid != kid(verifier):
-        raise SealError("signed by another key")
-    cose.verify(message, verifier=verifier)
-    return message, header
+    envelope = parse(data)
+    envelope.check(verifier)
+    return envelope.header, envelope.read()
 
 
 def _protected(header: Header, signer: ec.EllipticCurvePrivateKey) -> bytes:

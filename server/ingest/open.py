@@ -91,20 +91,26 @@ class Opener:
         return self._batch(message, detector)
 
     def _batch(self, message: Received, detector: Detector) -> Opened | Refused:
-        claimed: Header | None = None
         try:
-            claimed = seal.peek(message.payload)
-            header, payload = seal.unseal(message.payload, verifier=detector.key, recipient=self.seal_key)
+            envelope = seal.parse(message.payload)
         except SealError:
-            return self._unopened(message, detector, claimed)
+            return Refused("malformed", detector.id, message)
+        header = envelope.header
+        try:
+            envelope.check(detector.key)
+        except SealError:
+            return Refused("wrong-key" if header.detector == detector.id else "wrong-detector", detector.id, message)
         reason = self._mismatch(header, detector, "sightings") or ("revoked" if detector.is_revoked else "")
         if reason:
-            proven = None if reason == "wrong-detector" else header
-            return Refused(reason, detector.id, message, proven)
+            return Refused(reason, detector.id, message, None if reason == "wrong-detector" else header)
         try:
-            return Opened(detector, header, batches.decode(payload), message.received_ms)
+            batch = batches.decode(envelope.open(self.seal_key))
+        except SealError:
+            is_for_us = header.recipient_kid == seal.kid(self.seal_key.public_key())
+            return Refused("malformed" if is_for_us else "wrong-recipient", detector.id, message, header)
         except BatchError as error:
             return Refused(_batch_reason(error), detector.id, message, header)
+        return Opened(detector, header, batch, message.received_ms)
 
     def _mismatch(self, header: Header, detector: Detector, content: str) -> str:
         if header.detector != detector.id:
@@ -112,17 +118,6 @@ class Opener:
         if header.city != self.city:
             return "wrong-city"
         return "" if header.content == content else "wrong-content"
-
-    def _unopened(self, message: Received, detector: Detector, claimed: Header | None) -> Refused:
-        """Tell a forged batch from one that its detector did send, but that is of no use here."""
-        if claimed is None:
-            return Refused("malformed", detector.id, message)
-        if claimed.detector != detector.id:
-            return Refused("wrong-detector", detector.id, message)
-        if not _is_signed_by(message.payload, detector):
-            return Refused("wrong-key", detector.id, message)
-        is_for_us = claimed.recipient_kid == seal.kid(self.seal_key.public_key())
-        return Refused("malformed" if is_for_us else "wrong-recipient", detector.id, message, claimed)
 
     def _beat(self, message: Received, detector: Detector) -> Beat | Refused:
         received = (message.received_ms, message.is_retained)
@@ -138,14 +133,6 @@ class Opener:
         if self._mismatch(header, detector, "heartbeat") or heartbeat.detector != detector.id:
             return Refused("bad-heartbeat", detector.id, message)
         return Beat(detector, heartbeat, header, *received)
-
-
-def _is_signed_by(payload: bytes, detector: Detector) -> bool:
-    try:
-        cose.verify(cose.parse(payload), verifier=detector.key)
-    except SealError:
-        return False
-    return True
 
 
 def _batch_reason(error: BatchError) -> str:
