@@ -60,23 +60,31 @@ class Envelope:
     header: Header
     _message: cose.Sign1
 
-    def check(self, verifier: ec.EllipticCurvePublicKey) -> None:
+    def check(self, verifier: ec.EllipticCurvePublicKey, verifier_kid: bytes | None = None) -> None:
         """Return if the message is signed by `verifier`.
+
+        Args:
+            verifier: key of the sender.
+            verifier_kid: its `kid`, where that is known already.
 
         Raises:
             SealError: it is not.
         """
-        if self.header.signer_kid != kid(verifier):
+        if self.header.signer_kid != (verifier_kid or kid(verifier)):
             raise SealError("signed by another key")
         cose.verify(self._message, verifier=verifier)
 
-    def open(self, recipient: X25519PrivateKey) -> bytes:
+    def open(self, recipient: X25519PrivateKey, recipient_kid: bytes | None = None) -> bytes:
         """Return the contents of a sealed message.
+
+        Args:
+            recipient: key that it is sealed to.
+            recipient_kid: the `kid` of its public half, where that is known already.
 
         Raises:
             SealError: not sealed for `recipient`.
         """
-        if self.header.recipient_kid != kid(recipient.public_key()):
+        if self.header.recipient_kid != (recipient_kid or kid(recipient.public_key())):
             raise SealError("sealed for another key")
         try:
             info = HPKE_INFO + self._message.protected_bytes

@@ -12,8 +12,9 @@ from server.core.places import Event
 from server.core.rows import Heard
 from server.ingest import rows
 from server.ingest.clocks import TOLERANCE_MS, DetectorClock
+from server.ingest.gather import gather
 from server.ingest.letters import LetterBudget
-from server.ingest.open import Beat, Opened, Refused, heard
+from server.ingest.open import Beat, Opened, Refused
 from server.ingest.roster import Roster
 from server.ingest.seen import Seen, key_of
 from server.store import (
@@ -131,8 +132,7 @@ class Desk:
 
     def _step(self, fresh: Sequence[Opened], received_ms: int) -> tuple[BatchRows, Outcome, int]:
         """Run the core over new batches, in a thread: it holds no lock of the interpreter."""
-        parts, corrected = self._heard(fresh)
-        every = Heard.concat(parts)
+        every, corrected = self._heard(fresh)
         is_kept = every.last_ms >= retention.first_kept_ms(received_ms)
         outcome = self.engine.step(every if is_kept.all() else every.take(is_kept), received_ms)
         return rows.cursors(fresh, every, is_kept, outcome), outcome, corrected
@@ -156,18 +156,17 @@ class Desk:
     def _clock_of(self, detector: str) -> DetectorClock:
         return self.clocks.setdefault(detector, DetectorClock(tolerance_ms=self.tolerance_ms))
 
-    def _heard(self, fresh: Sequence[Opened]) -> tuple[list[Heard], int]:
-        parts, corrected = [], 0
-        for number, opened in enumerate(fresh):
-            clock = self._clock_of(opened.detector.id)
-            newest_ms = int(opened.batch.last_heard_ms.max()) if len(opened.batch) else 0
-            correction_ms = clock.correction_ms(
-                sealed_ms=opened.header.sealed_at_ms, newest_ms=newest_ms, received_ms=opened.received_ms
-            )
-            error_ms = self.tolerance_ms if correction_ms else 0
-            corrected += correction_ms != 0
-            parts.append(heard(opened, number=number, correction_ms=correction_ms, clock_error_ms=error_ms))
-        return parts, corrected
+    def _heard(self, fresh: Sequence[Opened]) -> tuple[Heard, int]:
+        """Return the rows of new batches, and how many of these came from a detector whose clock is wrong."""
+        corrections_ms = np.array([self._correction_ms(opened) for opened in fresh], np.int64)
+        is_wrong = corrections_ms != 0
+        errors_ms = np.where(is_wrong, np.int64(self.tolerance_ms), 0)
+        return gather(fresh, corrections_ms, errors_ms), int(is_wrong.sum())
+
+    def _correction_ms(self, opened: Opened) -> int:
+        newest_ms = int(opened.batch.last_heard_ms.max()) if len(opened.batch) else 0
+        clock, sealed_ms = self._clock_of(opened.detector.id), opened.header.sealed_at_ms
+        return clock.correction_ms(sealed_ms=sealed_ms, newest_ms=newest_ms, received_ms=opened.received_ms)
 
     def _healths(self, beats: Sequence[Beat]) -> tuple[list[Health], set[str], int]:
         """Learn clocks; return the newest state of each detector that spoke, who is gone, and how many were stale."""

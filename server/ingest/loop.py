@@ -1,16 +1,20 @@
 """The ingest process: fetch, open, commit, receipt, for ever, whatever breaks on either side.
 
+The next micro-batch is fetched and opened while the one before is committed: opening keeps this process busy, the
+commit mostly the database.
+
 While the database is away nothing is receipted, so the detectors keep what they have; memory holds at most what the
 source allows. After any failed transaction the state is read again from the database: it is the only truth.
 """
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from server.config import ServerConfig
@@ -23,12 +27,14 @@ from server.ingest import roster as rosters
 from server.ingest.clocks import TOLERANCE_MS
 from server.ingest.desk import Desk, Done, Work, detector_clocks
 from server.ingest.metrics import Metrics
-from server.ingest.open import Beat, Opened, Opener, Refused
+from server.ingest.open import Opener, Refused
+from server.ingest.parcel import Opening, Parcel
 from server.ingest.receipts import Signer
 from server.ingest.source import MqttSource, Received, Source
 from server.registry.kek import load as load_kek
 from server.store import health, retention, worker
 from server.store import roster as store_roster
+from server.store.batch import Key
 from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
 from wire.clock import Clock
 from wire.keys import load_seal_key, load_signing_key
@@ -59,10 +65,11 @@ class Ingest:
     kek: bytes
     signer: Signer
     metrics: Metrics
-    _opener: Opener
+    _opening: Opening
     _sealer: Sealer
     _desk: Desk | None = None
     _swept_ms: int | None = None
+    _receipts: asyncio.Task[None] | None = None
     _refusals: dict[str, int] = field(default_factory=dict)
     _logged_s: float = 0.0
 
@@ -71,32 +78,39 @@ class Ingest:
         """Town time."""
         return self.config.clock
 
-    async def work_off(self, messages: list[Received], source: Source) -> None:
-        """Commit and receipt `messages`, however often the database has to be asked.
+    async def prepare(self, source: Source) -> Parcel:
+        """Wait for the next messages and open them."""
+        messages = await source.fetch()
+        work = asyncio.create_task(asyncio.to_thread(self._opening.open, messages))
+        await asyncio.wait({work})  # an error of it is met where the parcel is worked off
+        return Parcel(messages, self._opening.version, work)
+
+    async def work_off(self, parcel: Parcel, source: Source) -> None:
+        """Commit and receipt the messages of `parcel`, however often the database has to be asked.
 
         A message whose transaction fails for its own sake is let go without a receipt, alone.
         """
         attempt = 0
         while True:
             try:
-                await self._once(messages, source)
+                await self._once(parcel, source)
             except Exception as error:
                 await self.close()
-                if is_connection_lost(error) or (isinstance(error, DatabaseError) and not messages):
+                if is_connection_lost(error) or (isinstance(error, DatabaseError) and not parcel.messages):
                     attempt += 1
                     await self._pause(attempt)
-                elif messages:
-                    messages = await self._apart(messages, source)
+                elif parcel.messages:
+                    parcel = Parcel(await self._apart(parcel.messages, source))
                 else:
                     raise
             else:
                 return
 
-    async def _apart(self, messages: list[Received], source: Source) -> list[Received]:
+    async def _apart(self, messages: Sequence[Received], source: Source) -> Sequence[Received]:
         """Work off messages one by one; return those that are left when the connection is lost on the way."""
         for number, message in enumerate(messages):
             try:
-                await self._once([message], source)
+                await self._once(Parcel([message]), source)
             except Exception as error:
                 await self.close()
                 if is_connection_lost(error):
@@ -105,20 +119,35 @@ class Ingest:
                 log.exception("batch.failed", extra={"bytes": len(message.payload)})
         return []
 
-    async def _once(self, messages: list[Received], source: Source) -> None:
+    async def _once(self, parcel: Parcel, source: Source) -> None:
         started_s = time.monotonic()
         desk = await self._ready()
-        if messages:
-            work = await asyncio.to_thread(self._open, messages)
+        if parcel.messages:
+            work = await self._opened(parcel)
         elif desk.engine.is_waiting:
             work = Work([], [], [], self.clock.now_ms())
         else:
             return
         done = await desk.work(work)
-        for topic, payload in self.signer.sign(done.accepted, work.refused, self.clock.now_ms()):
-            await source.publish(topic, payload)
         self._count(work, done)
         self.metrics.step.observe(time.monotonic() - started_s)
+        await self.settle()
+        self._receipts = asyncio.create_task(self._receipt(done.accepted, work.refused, source))
+
+    async def _receipt(self, accepted: Sequence[Key], refused: Sequence[Refused], source: Source) -> None:
+        await source.publish(await asyncio.to_thread(self.signer.sign, accepted, refused, self.clock.now_ms()))
+
+    async def settle(self) -> None:
+        """Wait until the receipts of what was committed are on their way; the next commit need not wait for them."""
+        receipts, self._receipts = self._receipts, None
+        if receipts is not None:
+            await receipts
+
+    async def _opened(self, parcel: Parcel) -> Work:
+        """Return what messages say by the roster of now: who was enrolled when they came may be revoked."""
+        if parcel.work is not None and parcel.version == self._opening.version:
+            return await parcel.work
+        return await asyncio.to_thread(self._opening.open, parcel.messages)
 
     async def _ready(self) -> Desk:
         """Return the desk, made anew when there is none or the registry has changed."""
@@ -155,8 +184,12 @@ class Ingest:
         if self._desk is not None:
             clocks = {**clocks, **self._desk.clocks}
             self._desk.engine.close()
-        self._opener = Opener(self.config.city.id, roster.detectors, self._opener.seal_key)
+        opener = replace(self._opening.opener, detectors=roster.detectors)
+        self._opening = Opening(opener, roster.version)
         self.metrics.database_up.set(1)
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # the roster stays: no collection need walk over it
         elapsed_ms = round((time.monotonic() - started_s) * 1000)
         counts = {"detectors": len(roster.detectors), "tags": len(roster.tag_ids), "elapsed_ms": elapsed_ms}
         log.info("ingest.ready", extra=counts)
@@ -179,22 +212,6 @@ class Ingest:
         if hours := self._sealer.counts.hours - before:
             self.metrics.sealed_hours.inc(hours)
             log.info("history.sealed", extra={"count": hours})
-
-    def _open(self, messages: Iterable[Received]) -> Work:
-        opened: list[Opened] = []
-        beats: list[Beat] = []
-        refused: list[Refused] = []
-        received_ms = 0
-        for message in messages:
-            received_ms = max(received_ms, message.received_ms)
-            match self._opener.open(message):
-                case Opened() as batch:
-                    opened.append(batch)
-                case Beat() as beat:
-                    beats.append(beat)
-                case Refused() as refusal:
-                    refused.append(refusal)
-        return Work(opened, beats, refused, received_ms)
 
     def _count(self, work: Work, done: Done) -> None:
         metrics = self.metrics
@@ -246,13 +263,19 @@ class Ingest:
                 await desk.close()
 
 
-async def _next(source: Source) -> list[Received]:
-    """Return what has arrived, nothing after a while, so that retention and the registry are looked after too."""
+async def _serve(ingest: Ingest, source: Source) -> None:
+    """Work off what arrives, and nothing once in a while, so that retention and the registry are looked after too."""
+    await ingest.work_off(Parcel([]), source)
+    coming = asyncio.create_task(ingest.prepare(source))
     try:
-        async with asyncio.timeout(IDLE_S):  # not wait_for: that of Python 3.11 may swallow a cancellation
-            return await source.fetch()
-    except TimeoutError:
-        return []
+        while True:
+            done, _ = await asyncio.wait({coming}, timeout=IDLE_S)
+            parcel = Parcel([])
+            if done:
+                parcel, coming = coming.result(), asyncio.create_task(ingest.prepare(source))
+            await ingest.work_off(parcel, source)
+    finally:
+        coming.cancel()
 
 
 def make(config: ServerConfig, metrics: Metrics) -> Ingest:
@@ -266,7 +289,7 @@ def make(config: ServerConfig, metrics: Metrics) -> Ingest:
     signer = Signer(config.city.id, load_signing_key(config.keys_dir / "receipt.pem"))
     opener = Opener(config.city.id, {}, load_seal_key(config.keys_dir / "seal.pem"))
     sealer = Sealer(KeyRing(config.keystore_dsn("ingest"), load_kek(config.keys_dir / "history.bin")))
-    return Ingest(config, kek, signer, metrics, opener, sealer)
+    return Ingest(config, kek, signer, metrics, Opening(opener, None), sealer)
 
 
 async def run(config: ServerConfig) -> None:
@@ -282,8 +305,6 @@ async def run(config: ServerConfig) -> None:
     with exposed(metrics.registry, config.ingest.metrics_port):
         try:
             async with source.running():
-                await ingest.work_off([], source)
-                while True:
-                    await ingest.work_off(await _next(source), source)
+                await _serve(ingest, source)
         finally:
             await ingest.close()

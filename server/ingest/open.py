@@ -5,12 +5,10 @@ under its topic must not be able to make it delete what it keeps.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from server.core.rows import Heard
 from server.ingest.roster import Detector
 from server.ingest.source import Received
 from wire import batch as batches
@@ -72,6 +70,11 @@ class Opener:
     city: str
     detectors: Mapping[str, Detector]
     seal_key: X25519PrivateKey
+    _seal_kid: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what every batch is compared with."""
+        object.__setattr__(self, "_seal_kid", seal.kid(self.seal_key.public_key()))
 
     def open(self, message: Received) -> Opened | Beat | Refused:
         """Return what a message says, or why it says nothing."""
@@ -97,16 +100,16 @@ class Opener:
             return Refused("malformed", detector.id, message)
         header = envelope.header
         try:
-            envelope.check(detector.key)
+            envelope.check(detector.key, detector.kid)
         except SealError:
             return Refused("wrong-key" if header.detector == detector.id else "wrong-detector", detector.id, message)
         reason = self._mismatch(header, detector, "sightings") or ("revoked" if detector.is_revoked else "")
         if reason:
             return Refused(reason, detector.id, message, None if reason == "wrong-detector" else header)
         try:
-            batch = batches.decode(envelope.open(self.seal_key))
+            batch = batches.decode(envelope.open(self.seal_key, self._seal_kid))
         except SealError:
-            is_for_us = header.recipient_kid == seal.kid(self.seal_key.public_key())
+            is_for_us = header.recipient_kid == self._seal_kid
             return Refused("malformed" if is_for_us else "wrong-recipient", detector.id, message, header)
         except BatchError as error:
             return Refused(_batch_reason(error), detector.id, message, header)
@@ -150,28 +153,3 @@ def _will(payload: bytes, detector: Detector, received: tuple[int, bool]) -> Bea
     if heartbeat.state != "offline" or heartbeat.detector != detector.id:
         raise MessageError("not a last will")
     return Beat(detector, heartbeat, None, *received)
-
-
-def heard(opened: Opened, *, number: int, correction_ms: int, clock_error_ms: int) -> Heard:
-    """Return a batch as the core takes it, as batch `number` of a step, its times corrected.
-
-    A clock that is ahead by less than counts as wrong says times that have not come yet: they become the arrival.
-    """
-    batch, n = opened.batch, len(opened.batch)
-    nowhere = np.full(n, np.nan)
-    return Heard(
-        np.full(n, number, np.int32),
-        np.full(n, opened.detector.index, np.int32),
-        batch.kinds,
-        batch.ids,
-        batch.sealed,
-        batch.rssi_best_dbm.astype(np.int16),
-        batch.rssi_mean_dbm.astype(np.int16),
-        batch.counts.astype(np.int32),
-        np.minimum(batch.first_heard_ms + correction_ms, opened.received_ms),
-        np.minimum(batch.last_heard_ms + correction_ms, opened.received_ms),
-        nowhere if batch.lat_deg is None else batch.lat_deg,
-        nowhere if batch.lon_deg is None else batch.lon_deg,
-        (nowhere if batch.position_accuracy_m is None else batch.position_accuracy_m).astype(np.float32),
-        np.full(n, clock_error_ms, np.int64),
-    )

@@ -25,6 +25,7 @@ from server.store import fix, held, presence, sighting, watermark
 from server.store import roster as store
 from server.store.connection import Connection
 from server.store.roster import DetectorRow, TagRow
+from wire import keys
 
 _STATIC_KINDS = {"uid": KIND_UID, "ibeacon": KIND_IBEACON}
 _DEFAULT_ACCURACY_M = 10.0
@@ -38,6 +39,7 @@ class Detector:
     id: str
     index: int
     key: ec.EllipticCurvePublicKey
+    kid: bytes
     is_revoked: bool
 
 
@@ -164,7 +166,7 @@ def _detector(row: DetectorRow) -> Detector:
     key = serialization.load_der_public_key(row.public_key)
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise TypeError("a detector's key that is not on a curve: the registry lets none in")
-    return Detector(row.id, row.index, key, row.is_revoked)
+    return Detector(row.id, row.index, key, keys.kid(key), row.is_revoked)
 
 
 def _station(row: DetectorRow) -> Station:

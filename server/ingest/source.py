@@ -2,19 +2,27 @@
 
 The broker keeps nothing for us: what is lost on the way is sent again by the detector that has no receipt. So memory is
 bounded by dropping, never by waiting, and the newest is dropped when too much has piled up.
+
+The connection lives in a thread of its own, driven by paho alone: an event loop that is woken for each packet costs
+several times what the packet does.
 """
 
 import asyncio
 import contextlib
 import logging
 import random
+import select
+import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-import aiomqtt
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from server.ingest.metrics import Metrics
 from wire.clock import Clock
@@ -26,10 +34,14 @@ MAX_WAITING_OCTETS: Final = 64 * 1024 * 1024
 MAX_FETCH: Final = 500
 """Messages in one micro-batch."""
 MAX_RETRY_S: Final = 10.0
+_CONNECT_S: Final = 10.0
+_KEEPALIVE_S: Final = 20
 _PUBLISH_TIMEOUT_S: Final = 5.0
 _MESSAGE_OCTETS: Final = 512
 """What a message takes besides its payload, about: many empty ones would fill the memory too."""
-_DISCARD_ABOVE: Final = 20_000  # messages inside the client library, which this module empties at once
+_READS_AT_ONCE: Final = 64
+"""Packets read before anything else gets its turn."""
+_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +68,8 @@ class Source(Protocol):
         """Return what has arrived, at least one message; waits for it."""
         ...
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Send a receipt. Lost ones do not matter: the batch will come again, and so will its receipt."""
+    async def publish(self, receipts: Sequence[tuple[str, bytes]]) -> None:
+        """Send topics and payloads. Lost ones do not matter: the batch will come again, and so will its receipt."""
         ...
 
 
@@ -81,77 +93,154 @@ class MqttSource:
         self._clock = clock
         self._metrics = metrics
         self._linger_s = linger_s
+        self._mutex = threading.Lock()  # of the next three
         self._waiting: deque[Received] = deque()
         self._waiting_octets = 0
+        self._is_told = False
         self._arrived = asyncio.Event()
-        self._client: aiomqtt.Client | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._is_over = threading.Event()
+        self._using = threading.Lock()  # of the client: the thread reads, others publish
+        self._client = self._new_client()
+        self._attempt = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Listen as long as the context is open."""
-        task = asyncio.create_task(self._listen(), name="mqtt")
+        self._loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=self._listen, name="mqtt", daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            self._is_over.set()
+            await asyncio.to_thread(thread.join)
 
     async def fetch(self) -> list[Received]:
         """Return what has arrived, oldest first; waits until there is something."""
         while not self._waiting:
             self._arrived.clear()
-            await self._arrived.wait()
+            with self._mutex:
+                self._is_told = bool(self._waiting)
+            if not self._waiting:
+                await self._arrived.wait()
         if len(self._waiting) < MAX_FETCH:
             await asyncio.sleep(self._linger_s)
-        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_FETCH))]
-        self._waiting_octets -= sum(len(message.payload) + _MESSAGE_OCTETS for message in taken)
-        self._metrics.waiting_octets.set(self._waiting_octets)
+        with self._mutex:
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_FETCH))]
+            self._waiting_octets -= sum(len(message.payload) + _MESSAGE_OCTETS for message in taken)
+            self._metrics.waiting_octets.set(self._waiting_octets)
         return taken
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        """Send QoS 0; without a broker, nothing happens."""
-        if self._client is None:
-            return
-        try:
-            await self._client.publish(topic, payload, qos=0, timeout=_PUBLISH_TIMEOUT_S)
-        except aiomqtt.MqttError:
-            self._metrics.receipts_unsent.inc()
+    async def publish(self, receipts: Sequence[tuple[str, bytes]]) -> None:
+        """Send at QoS 0; without a broker, nothing happens."""
+        await asyncio.to_thread(self._publish, receipts)
 
-    async def _listen(self) -> None:
-        """Reconnect for ever, with growing pauses that differ between workers."""
-        attempt = 0
-        while True:
-            try:
-                async with aiomqtt.Client(
-                    self._host, self._port, timeout=10, keepalive=20, max_queued_incoming_messages=_DISCARD_ABOVE
-                ) as client:
-                    await client.subscribe(self._filters)
-                    log.info("broker.connected", extra={"attempt": attempt})
-                    self._client, attempt = client, 0
-                    self._metrics.broker_up.set(1)
-                    await self._drain(client)
-            except Exception as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():  # aiomqtt may raise its own error over a cancellation
-                    raise asyncio.CancelledError from None
-                if not isinstance(error, aiomqtt.MqttError | OSError):  # whatever it was, deaf for ever is worse
-                    log.exception("broker.unexpected", extra={"error": type(error).__name__})
-                attempt += 1
-                delay_s = random.uniform(0.1, min(MAX_RETRY_S, 0.2 * 2 ** min(attempt, 10)))  # noqa: S311 - a pause
-                log.warning("broker.lost", extra={"attempt": attempt, "delay_s": round(delay_s, 2)})
-                await asyncio.sleep(delay_s)
-            finally:
-                self._client = None
-                self._metrics.broker_up.set(0)
+    def _publish(self, receipts: Sequence[tuple[str, bytes]]) -> None:
+        sent = []
+        for topic, payload in receipts:
+            with self._using:
+                if not self._client.is_connected():
+                    break
+                sent.append(self._client.publish(topic, payload, qos=0))
+        # Written in order, so the last one stands for all. While the broker takes none, the next ones wait here.
+        if sent and sent[-1].rc == mqtt.MQTT_ERR_SUCCESS:
+            with contextlib.suppress(RuntimeError):  # the connection was lost meanwhile
+                sent[-1].wait_for_publish(_PUBLISH_TIMEOUT_S)
+        self._metrics.receipts_unsent.inc(len(receipts) - sum(_is_published(info) for info in sent))
 
-    async def _drain(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            payload = bytes(message.payload)
-            if self._waiting_octets + len(payload) + _MESSAGE_OCTETS > MAX_WAITING_OCTETS:
+    def _new_client(self) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        client.connect_timeout = _CONNECT_S
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._take
+        return client
+
+    def _connected(self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _more: object) -> None:
+        if reason.is_failure:
+            raise ConnectionRefusedError(f"the broker says: {reason}")
+        client.subscribe(self._filters)
+
+    def _subscribed(self, _client: object, _data: object, _mid: object, reasons: list[ReasonCode], _: object) -> None:
+        if any(reason.is_failure for reason in reasons):
+            raise ConnectionRefusedError("the broker does not let us listen")
+        log.info("broker.connected", extra={"attempt": self._attempt})
+        self._attempt = 0
+        self._metrics.broker_up.set(1)
+
+    def _take(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        octets = len(payload) + _MESSAGE_OCTETS
+        with self._mutex:
+            if self._waiting_octets + octets > MAX_WAITING_OCTETS:
                 self._metrics.dropped.inc()
-                continue
-            now_ms = self._clock.now_ms()
-            self._waiting.append(Received(message.topic.value, payload, now_ms, bool(message.retain)))
-            self._waiting_octets += len(payload) + _MESSAGE_OCTETS
-            self._arrived.set()
+                return
+            self._waiting.append(Received(_topic(message), payload, self._clock.now_ms(), bool(message.retain)))
+            self._waiting_octets += octets
+            is_first, self._is_told = not self._is_told, True
+        if is_first:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._arrived.set)
+
+    def _listen(self) -> None:
+        """Reconnect for ever, with growing pauses that differ between workers."""
+        while not self._is_over.is_set():
+            try:
+                self._session()
+            except OSError:
+                pass  # what it was is of no use to anybody: the next attempt says whether it is still so
+            except Exception as error:  # whatever it was, deaf for ever is worse
+                log.exception("broker.unexpected", extra={"error": type(error).__name__})
+            self._metrics.broker_up.set(0)
+            if not self._is_over.is_set():
+                self._attempt += 1
+                delay_s = random.uniform(0.1, min(MAX_RETRY_S, 0.2 * 2 ** min(self._attempt, 10)))  # noqa: S311
+                log.warning("broker.lost", extra={"attempt": self._attempt, "delay_s": round(delay_s, 2)})
+                self._is_over.wait(delay_s)
+
+    def _session(self) -> None:
+        """Listen over one connection until it is lost or nobody wants to listen any more.
+
+        Raises:
+            OSError: there is no connection, or none that listens.
+        """
+        with self._using:
+            self._client = client = self._new_client()
+        client.connect(self._host, self._port, _KEEPALIVE_S)
+        try:
+            looked_s = time.monotonic()
+            while not self._is_over.is_set() and (socket := client.socket()) is not None:
+                writing = [socket] if client.want_write() else []
+                select.select([socket], writing, [], _LOOK_S)
+                with self._using:
+                    self._read(client)
+                    client.loop_write()
+                    if time.monotonic() - looked_s > _LOOK_S:
+                        looked_s = time.monotonic()
+                        client.loop_misc()
+        finally:
+            with self._using:
+                client.disconnect()
+
+    def _read(self, client: mqtt.Client) -> None:
+        """Read the packets that are there. paho reads one at a time and says of none whether there are more."""
+        for _ in range(_READS_AT_ONCE):
+            before = len(self._waiting)
+            client.loop_read()
+            if len(self._waiting) == before:
+                return
+
+
+def _is_published(info: mqtt.MQTTMessageInfo) -> bool:
+    try:
+        return info.is_published()
+    except (RuntimeError, ValueError):
+        return False
+
+
+def _topic(message: mqtt.MQTTMessage) -> str:
+    try:
+        return str(message.topic)
+    except UnicodeDecodeError:
+        return ""  # which names no detector

@@ -3,7 +3,7 @@
 import dataclasses
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from server.core.engine import GRACE_MS
 from server.core.suppress import BUCKET_MS
 from server.ingest.loop import Ingest, make
 from server.ingest.metrics import Metrics
+from server.ingest.parcel import Parcel
 from server.ingest.source import Received
 from server.registry.importer import import_registry
 from server.store.connection import connect
@@ -101,8 +102,8 @@ class Mailbag:
         taken, self.waiting = self.waiting, []
         return taken
 
-    async def publish(self, topic: str, payload: bytes) -> None:
-        self.published.append((topic, payload))
+    async def publish(self, receipts: Sequence[tuple[str, bytes]]) -> None:
+        self.published += receipts
 
 
 @dataclass
@@ -120,8 +121,18 @@ class Town:
 
     async def take(self, *messages: Received) -> list[Receipt]:
         """Let ingest work off messages; return the receipts, their signatures checked."""
+        return await self.work_off(Parcel(messages))
+
+    async def open(self, *messages: Received) -> Parcel:
+        """Let ingest open messages, as it does while it commits others."""
+        self.bag.waiting += messages
+        return await self.ingest.prepare(self.bag)
+
+    async def work_off(self, parcel: Parcel) -> list[Receipt]:
+        """Let ingest work off what it opened; return the receipts, their signatures checked."""
         before = len(self.bag.published)
-        await self.ingest.work_off(list(messages), self.bag)
+        await self.ingest.work_off(parcel, self.bag)
+        await self.ingest.settle()
         verified = [seal.verify(data, verifier=self.city.receipt_key) for _, data in self.bag.published[before:]]
         return [Receipt.decode(payload) for _, payload in verified]
 
@@ -129,7 +140,7 @@ class Town:
         """Let time pass until all that was heard by `at_ms` has been placed."""
         clock = Clock(time.time_ns() // 1_000_000, at_ms + BUCKET_MS + GRACE_MS, speed=1e-5)
         kept, self.ingest.config = self.ingest.config, dataclasses.replace(self.ingest.config, clock=clock)
-        await self.ingest.work_off([], self.bag)
+        await self.ingest.work_off(Parcel([]), self.bag)
         self.ingest.config = kept
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -88,6 +88,16 @@ async def test_a_revoked_detector_is_told_to_let_go(town: Town) -> None:
     assert town.count("batch") == 0
 
 
+async def test_a_detector_revoked_after_its_batch_was_opened_is_refused(town: Town) -> None:
+    await town.settle(town.noon_ms)  # there is a roster now
+    parcel = await town.open(_good(town))
+    assert len(parcel.work.result().opened) == 1
+    town.ask("UPDATE detector SET revoked_at = now() WHERE id = 'gw-1'")
+    receipts = await town.work_off(parcel)
+    assert [receipt.refused for receipt in receipts] == [((1, "revoked"),)]
+    assert town.count("batch") == 0
+
+
 async def test_a_payload_too_large_is_kept_by_its_digest_only(town: Town) -> None:
     await town.take(Received(_topic(), bytes(1_048_576), town.noon_ms))
     assert town.ask("SELECT payload, size_bytes, length(digest) FROM dead_letter") == [(None, 1_048_576, 32)]

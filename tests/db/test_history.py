@@ -361,7 +361,7 @@ async def test_what_ingest_has_in_hand_of_an_erased_ward_is_not_written(town: To
     await town.take(town.boxes["gw-1"].message(town.tags["t-1"].row(at_ms), at_ms=at_ms))
     await town.settle(at_ms)
     message = town.boxes["gw-1"].message(town.tags["t-1"].row(at_ms + 20_000), at_ms=at_ms + 20_000)
-    work: Work = town.ingest._open([message])
+    work: Work = town.ingest._opening.open([message])
     desk = town.ingest._desk
     certificate = await erase(town.config, "w-1")
     with pytest.raises(StaleRosterError):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from server.core.flags import Flag
+from server.ingest.parcel import Parcel
 from wire.batch import Row
 from wire.keys import encode_public, new_signing_key
 
@@ -289,7 +290,7 @@ async def test_a_second_ingest_waits_until_the_first_is_gone(town: Town, restart
     await town.take(box.message(tag.row(town.noon_ms), at_ms=town.noon_ms))
     spare = restarted()
     message = box.message(tag.row(town.noon_ms + 1000), at_ms=town.noon_ms + 1000)
-    waiting = asyncio.create_task(spare.work_off([message], town.bag))
+    waiting = asyncio.create_task(spare.work_off(Parcel([message]), town.bag))
     await asyncio.sleep(0.3)
     assert town.count("batch") == 1
     await town.ingest.close()

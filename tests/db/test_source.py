@@ -64,7 +64,7 @@ async def test_receipts_reach_their_detector(listening: tuple[MqttSource, int]) 
     source, port = listening
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe(topics.receipts(CITY, "gw"))
-        await source.publish(topics.receipts(CITY, "gw"), b"receipt")
+        await source.publish([(topics.receipts(CITY, "gw"), b"receipt")])
         async with asyncio.timeout(5):
             assert (await anext(aiter(client.messages))).payload == b"receipt"
 
@@ -94,4 +94,4 @@ async def test_a_broker_that_dies_is_waited_for(open_dir: Path) -> None:
                     await client.publish(topics.sightings(CITY, "gw"), b"here", qos=1)
                 assert [m.payload for m in await asyncio.wait_for(source.fetch(), 5)] == [b"here"]
             await _until(source._metrics.broker_up, 0, 0)
-            await source.publish(topics.receipts(CITY, "gw"), b"nobody hears it, nothing breaks")
+            await source.publish([(topics.receipts(CITY, "gw"), b"nobody hears it, nothing breaks")])
