@@ -58,8 +58,8 @@ _TOWN: Final = Town(20_000, 1_500)
 FULL: Final = Scope(
     towns=(Town(2_000, 150), _TOWN, Town(200_000, 15_000)),
     reference=_TOWN,
-    length=Length(4_000, 6.0, saturate_s=15.0, pace_s=20.0),
-    growth=Length(4_000, 6.0, saturate_s=10.0, pace_s=0.0),
+    length=Length(4_000, 4.0, saturate_s=15.0, pace_s=20.0),
+    growth=Length(4_000, 4.0, saturate_s=10.0, pace_s=0.0),
     peer_s=8.0,
     copy_rows=50_000,
     copy_runs=15,
@@ -68,8 +68,8 @@ _SMALL_TOWN: Final = Town(5_000, 200)
 SMALL: Final = Scope(
     towns=(_SMALL_TOWN,),
     reference=_SMALL_TOWN,
-    length=Length(1_800, 1.0, saturate_s=4.5, pace_s=4.5),
-    growth=Length(1_800, 1.0, saturate_s=4.5, pace_s=0.0),
+    length=Length(1_200, 0.7, saturate_s=4.0, pace_s=4.0),
+    growth=Length(1_200, 0.7, saturate_s=4.0, pace_s=0.0),
     peer_s=1.5,
     copy_rows=50_000,
     copy_runs=5,

@@ -20,7 +20,7 @@ from server.store.connection import connect
 from server.store.sighting import Sightings
 
 TABLE: Final = """sighting (ts, first_at, tag_index, detector_index, count, rssi_best_dbm, rssi_mean_dbm, flags,
-    shard, lat_deg, lon_deg, accuracy_m)"""
+    shard, lat_deg, lon_deg, accuracy_m, battery_dv)"""
 _SPAN_MS: Final = 600_000
 
 
@@ -74,6 +74,7 @@ def sightings(n: int) -> Sightings:
         nowhere,
         nowhere,
         nowhere.astype(np.float32),
+        np.full(n, -1, np.int16),
     )
 
 

@@ -1,6 +1,6 @@
 """One measurement of ingest: find out what it bears, prepare so much, saturate it, then send at half that load."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,13 @@ from bench.uplink import Order
 _GUESS_ROWS_PER_S = 300_000
 _QUIET_S = 3.0
 """Wall time between saturating and pacing: the last receipts, what was sent twice, counting rows."""
-_MORE = 1.3
-"""Times as many batches are prepared as the first look says: everything was cold then."""
+_MORE = 1.6
+"""Times as many batches are prepared as the first look says: it is short, and other things may have run beside it."""
+_WARM_BATCHES = 300
+"""Sent before anything is measured: a process loads its kernels and learns its detectors with the first of them."""
 _MOST_BATCHES = 40_000
 _LEAST_BATCHES = 200
-_FIRST_LIMIT = 150.0
+_WARM = Order(0, _WARM_BATCHES, limit=150.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Trial:
         town, length = self._site.town, self._length
         batches = min(max(round(_MORE * found.rows_per_s * length.saturate_s / ROWS), _LEAST_BATCHES), _MOST_BATCHES)
         speed, start_ms = speed_for(town, found.rows_per_s), self._timetable.now_ms
-        full_plan = self._timetable.draw(batches, rows_per_s=found.rows_per_s, speed=speed)
+        full_plan = self._timetable.draw(_WARM_BATCHES + batches, rows_per_s=found.rows_per_s, speed=speed)
         self._timetable.now_ms = start_ms  # what is not sent in time is never sent
         self._timetable.pause(length.saturate_s + _QUIET_S, speed=speed)
         half_batches = min(round(found.rows_per_s / 2 * length.pace_s / ROWS), _MOST_BATCHES)
@@ -118,19 +120,23 @@ class Trial:
         """Return what comes of a first run, in which everything warms up too."""
         town, length = self._site.town, self._length
         start_ms, speed = self._timetable.now_ms, speed_for(town, _GUESS_ROWS_PER_S)
-        plan = self._timetable.draw(length.trial_batches, rows_per_s=_GUESS_ROWS_PER_S, speed=speed)
+        batches = _WARM_BATCHES + length.trial_batches
+        plan = self._timetable.draw(batches, rows_per_s=_GUESS_ROWS_PER_S, speed=speed)
         self._timetable.pause(60, speed=1)
         with Generator(self._site, self._spool(plan)) as load, self._site.ingest(town_ms=start_ms, speed=speed) as now:
-            return self._run(load, Order(0, len(plan), limit=_FIRST_LIMIT, most_s=length.trial_s), now.pid)
+            self._run(load, _WARM, now.pid)
+            return self._run(load, replace(_WARM, first=_WARM.stop, stop=len(plan), most_s=length.trial_s), now.pid)
 
     def _both(
         self, load: Generator, plan: Plan, n_full: int, guess: tuple[float, float]
     ) -> tuple[Run, Run | None, int]:
         """Return the runs at full and at half load, and the rows stored in the first."""
         speed, limit = guess
-        before = self._site.count("sighting")
         with self._site.ingest(town_ms=int(plan.due_ms[0]), speed=speed) as now:
-            full = self._run(load, Order(0, n_full, limit=limit, most_s=self._length.saturate_s), now.pid)
+            self._run(load, _WARM, now.pid)
+            before = self._site.count("sighting")
+            order = Order(_WARM.stop, n_full, limit=limit, most_s=self._length.saturate_s)
+            full = self._run(load, order, now.pid)
             stored = self._site.count("sighting") - before
             if not self._length.pace_s:
                 return full, None, stored
