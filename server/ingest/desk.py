@@ -1,39 +1,24 @@
-"""One micro-batch: what is new in it, what the core makes of it, and the one transaction that keeps all of that."""
+"""What is new in one micro-batch, and what the core makes of it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from server.core.engine import Engine, Outcome
-from server.core.places import Event
 from server.core.rows import Heard
 from server.ingest import rows
 from server.ingest.clocks import TOLERANCE_MS, DetectorClock
 from server.ingest.gather import gather
 from server.ingest.letters import LetterBudget
 from server.ingest.open import Beat, Opened, Refused
+from server.ingest.page import Found, Page
+from server.ingest.parcel import Work
 from server.ingest.roster import Roster
-from server.ingest.seen import Seen, key_of
-from server.store import (
-    batch,
-    dead_letter,
-    erasure,
-    event,
-    fix,
-    health,
-    held,
-    live,
-    presence,
-    retention,
-    sighting,
-    tagstate,
-    watermark,
-)
-from server.store import roster as store_roster
-from server.store.batch import BatchRows, Key
+from server.ingest.seen import Seen
+from server.store import retention
+from server.store.batch import BatchRows
 from server.store.connection import Connection
 from server.store.dead_letter import DeadLetter
 from server.store.health import Health, KnownClock
@@ -41,44 +26,9 @@ from server.store.health import Health, KnownClock
 MAX_LETTERS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What was opened of one micro-batch; nothing at all: only time has passed, until `received_ms`."""
-
-    opened: Sequence[Opened]
-    beats: Sequence[Beat]
-    refused: Sequence[Refused]
-    received_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a committed transaction did.
-
-    Attributes:
-        accepted: all batches that may be receipted, those known before too.
-        fresh: batches that were new.
-        rows: their cursor rows.
-        corrected: how many of them came from a detector whose clock is wrong.
-        outcome: what the core found.
-        events: those that were new.
-        notices: how many were written.
-        stale: heartbeats that were no newer than one before.
-    """
-
-    accepted: Sequence[Key]
-    fresh: Sequence[Opened]
-    rows: BatchRows
-    corrected: int
-    outcome: Outcome
-    events: Sequence[Event]
-    notices: int
-    stale: int
-
-
 @dataclass(slots=True)
 class Desk:
-    """Works off micro-batches over one connection, with one engine. After any error it is to be thrown away.
+    """Thinks micro-batches through with one engine. After any error, of a page's writing too, it is to be thrown away.
 
     Args:
         conn: of the role ingest, which holds the worker's lock.
@@ -105,53 +55,29 @@ class Desk:
         self.engine.close()
         await self.conn.close()
 
-    async def work(self, work: Work) -> Done:
-        """Commit what is new in `work`.
+    async def think(self, work: Work, before_asking: Callable[[], Awaitable[None]]) -> Page:
+        """Return what is to be written of `work`.
+
+        Args:
+            work: what was opened.
+            before_asking: awaited before the database is asked, which is seldom: nothing else may use it meanwhile.
 
         Raises:
-            DatabaseError: nothing of it was kept; this desk's engine is ahead of the database.
-            StaleRosterError: likewise; the registry has changed meanwhile.
+            DatabaseError: this desk's engine may be ahead of the database.
         """
         healths, gone, stale = self._healths(work.beats)
-        fresh = await self._seen.fresh(self.conn, work.opened)
-        cursors, outcome, corrected = await asyncio.to_thread(self._step, fresh, work.received_ms)
+        fresh = await self._seen.fresh(self.conn, work.opened, before_asking)
+        cursors, outcome, corrected, found = await asyncio.to_thread(self._step, fresh, work.received_ms)
         letters = self.letters.admit(_letter(refused) for refused in work.refused[:MAX_LETTERS])
-        async with self.conn.transaction():
-            await erasure.share(self.conn)
-            await store_roster.check(self.conn, self.roster.version)  # a ward erased just now is written of no more
-            await batch.add(self.conn, cursors)
-            await sighting.copy(self.conn, rows.sightings(outcome, self.roster))
-            await self._save(outcome, work.received_ms)
-            events, notices = await event.tell(self.conn, outcome.events, work.received_ms)
-            await health.save(self.conn, healths)
-            await health.save_offline(self.conn, gone, work.received_ms)
-            await dead_letter.add(self.conn, letters)
-            await live.announce(self.conn, self._news(outcome, events))
-        accepted = [key_of(opened) for opened in work.opened]
-        return Done(accepted, fresh, cursors, corrected, outcome, events, notices, stale)
+        return Page(work, fresh, cursors, corrected, outcome, found, healths, gone, stale, letters)
 
-    def _step(self, fresh: Sequence[Opened], received_ms: int) -> tuple[BatchRows, Outcome, int]:
+    def _step(self, fresh: Sequence[Opened], received_ms: int) -> tuple[BatchRows, Outcome, int, Found]:
         """Run the core over new batches, in a thread: it holds no lock of the interpreter."""
         every, corrected = self._heard(fresh)
         is_kept = every.last_ms >= retention.first_kept_ms(received_ms)
         outcome = self.engine.step(every if is_kept.all() else every.take(is_kept), received_ms)
-        return rows.cursors(fresh, every, is_kept, outcome), outcome, corrected
-
-    async def _save(self, outcome: Outcome, received_ms: int) -> None:
-        placed, doubtful = rows.fixes(outcome, self.roster, received_ms)
-        await fix.save(self.conn, placed)
-        await fix.save_doubtful(self.conn, doubtful)
-        await fix.save_last(self.conn, rows.last_places(outcome, self.engine, self.roster, received_ms))
-        waiting, released = rows.held(outcome, self.engine, self.roster)
-        await held.save(self.conn, waiting)
-        await held.delete(self.conn, released)
-        await presence.save(self.conn, rows.presences(outcome, self.engine))
-        await tagstate.save(self.conn, rows.tag_states(outcome, self.engine, self.roster))
-        await watermark.save(self.conn, self.engine.received_ms)
-
-    def _news(self, outcome: Outcome, events: Sequence[Event]) -> list[tuple[str, str]]:
-        wards: NDArray[np.object_] = self.roster.city.tags.wards[outcome.moved]
-        return [*((ward, "place") for ward in wards.tolist()), *((told.ward, "event") for told in events)]
+        found = Found.of(outcome, self.engine, self.roster, received_ms)
+        return rows.cursors(fresh, every, is_kept, outcome), outcome, corrected, found
 
     def _clock_of(self, detector: str) -> DetectorClock:
         return self.clocks.setdefault(detector, DetectorClock(tolerance_ms=self.tolerance_ms))

@@ -1,7 +1,7 @@
 """The ingest process: fetch, open, commit, receipt, for ever, whatever breaks on either side.
 
-The next micro-batch is fetched and opened while the one before is committed: opening keeps this process busy, the
-commit mostly the database.
+Three micro-batches are in hand at a time: one is fetched and opened while another is thought through by the core and a
+third is written. Should anything go wrong, those not known to be committed are worked off one after the other.
 
 While the database is away nothing is receipted, so the detectors keep what they have; memory holds at most what the
 source allows. After any failed transaction the state is read again from the database: it is the only truth.
@@ -19,16 +19,16 @@ from typing import Final
 
 from server.config import ServerConfig
 from server.core.engine import Engine
-from server.core.kernels.fix import Kind as FixKind
 from server.exposition import exposed
 from server.history.keyring import KeyRing
 from server.history.sealing import Sealer
 from server.ingest import roster as rosters
 from server.ingest.clocks import TOLERANCE_MS
-from server.ingest.desk import Desk, Done, Work, detector_clocks
+from server.ingest.desk import Desk, detector_clocks
 from server.ingest.metrics import Metrics
 from server.ingest.open import Opener, Refused
-from server.ingest.parcel import Opening, Parcel
+from server.ingest.page import Done, Page, write
+from server.ingest.parcel import Opening, Parcel, Work
 from server.ingest.receipts import Signer
 from server.ingest.source import MqttSource, Received, Source
 from server.registry.kek import load as load_kek
@@ -36,6 +36,7 @@ from server.store import health, retention, worker
 from server.store import roster as store_roster
 from server.store.batch import Key
 from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
+from server.store.errors import StaleRosterError
 from wire.clock import Clock
 from wire.keys import load_seal_key, load_signing_key
 
@@ -48,6 +49,14 @@ IDLE_S: Final = 1.0
 LOCK_RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 5.0
 _LOG_EVERY_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A parcel that is being written."""
+
+    parcel: Parcel
+    commit: asyncio.Task[None]
 
 
 @dataclass(slots=True)
@@ -69,6 +78,7 @@ class Ingest:
     _sealer: Sealer
     _desk: Desk | None = None
     _swept_ms: int | None = None
+    _under_way: UnderWay | None = None
     _receipts: asyncio.Task[None] | None = None
     _refusals: dict[str, int] = field(default_factory=dict)
     _logged_s: float = 0.0
@@ -120,7 +130,6 @@ class Ingest:
         return []
 
     async def _once(self, parcel: Parcel, source: Source) -> None:
-        started_s = time.monotonic()
         desk = await self._ready()
         if parcel.messages:
             work = await self._opened(parcel)
@@ -128,11 +137,65 @@ class Ingest:
             work = Work([], [], [], self.clock.now_ms())
         else:
             return
-        done = await desk.work(work)
-        self._count(work, done)
-        self.metrics.step.observe(time.monotonic() - started_s)
+        await self._commit(desk, await desk.think(work, _nothing), source)
+
+    async def take_up(self, parcel: Parcel, source: Source) -> None:
+        """Think `parcel` through while the one before it is written, and begin to write it."""
+        try:
+            is_begun = await self._begin(parcel, source)
+        except (DatabaseError, StaleRosterError) as error:
+            log.info("ingest.again", extra={"error": type(error).__name__})
+            await self._give_back(parcel, source)
+        except Exception:
+            log.exception("ingest.again")
+            await self._give_back(parcel, source)
+        else:
+            if not is_begun:
+                await self.work_off(parcel, source)
+
+    async def _begin(self, parcel: Parcel, source: Source) -> bool:
+        """Begin to write `parcel` and return True; False: nothing is under way, nothing was begun."""
+        desk = self._desk
+        if desk is None or not parcel.messages:
+            await self.finish()
+            return False
+        page = await desk.think(await self._opened(parcel), self.finish)
+        await self.finish()
+        await self._sweep(desk.conn)
+        await self._seal(desk.conn)
+        self._under_way = UnderWay(parcel, asyncio.create_task(self._commit(desk, page, source)))
+        return True
+
+    async def finish(self) -> None:
+        """Wait until what is under way is committed.
+
+        Raises:
+            Exception: it was not, and is still under way.
+        """
+        if self._under_way is not None:
+            await self._under_way.commit
+            self._under_way = None
+
+    async def _give_back(self, parcel: Parcel, source: Source) -> None:
+        """Work off what is under way, then `parcel`, with all the patience there is.
+
+        What was committed after all is known by the database, and only receipted again.
+        """
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            await asyncio.wait({under_way.commit})
+        await self.close()
+        if under_way is not None:
+            await self.work_off(under_way.parcel, source)
+        await self.work_off(parcel, source)
+
+    async def _commit(self, desk: Desk, page: Page, source: Source) -> None:
+        started_s = time.monotonic()
+        done = await write(desk.conn, page, desk.roster)
+        self._count(done)
+        self.metrics.commit.observe(time.monotonic() - started_s)
         await self.settle()
-        self._receipts = asyncio.create_task(self._receipt(done.accepted, work.refused, source))
+        self._receipts = asyncio.create_task(self._receipt(page.accepted, page.work.refused, source))
 
     async def _receipt(self, accepted: Sequence[Key], refused: Sequence[Refused], source: Source) -> None:
         await source.publish(await asyncio.to_thread(self.signer.sign, accepted, refused, self.clock.now_ms()))
@@ -213,28 +276,27 @@ class Ingest:
             self.metrics.sealed_hours.inc(hours)
             log.info("history.sealed", extra={"count": hours})
 
-    def _count(self, work: Work, done: Done) -> None:
-        metrics = self.metrics
+    def _count(self, done: Done) -> None:
+        metrics, page, work = self.metrics, done.page, done.page.work
         metrics.messages.labels("heartbeat").inc(len(work.beats))
         metrics.messages.labels("sightings").inc(len(work.opened))
         for refusal in work.refused:
             metrics.refused.labels(refusal.reason).inc()
-        metrics.refused.labels("stale").inc(done.stale)
-        metrics.batches.labels("accepted").inc(len(done.fresh))
-        metrics.batches.labels("duplicate").inc(len(work.opened) - len(done.fresh))
+        metrics.refused.labels("stale").inc(page.stale)
+        metrics.batches.labels("accepted").inc(len(page.fresh))
+        metrics.batches.labels("duplicate").inc(len(work.opened) - len(page.fresh))
         metrics.batches.labels("refused").inc(len(work.refused))
         for result in ("stored", "unknown", "suspicious", "expired"):
-            metrics.sightings.labels(result).inc(int(getattr(done.rows, result).sum()))
-        metrics.rows.inc(len(done.outcome.told.tags))
-        metrics.corrected.inc(done.corrected)
-        doubtful = int((done.outcome.fixes.kinds == FixKind.DOUBTFUL).sum())
-        metrics.fixes.labels("placed").inc(len(done.outcome.fixes.tags) - doubtful)
-        metrics.fixes.labels("doubtful").inc(doubtful)
+            metrics.sightings.labels(result).inc(int(getattr(page.cursors, result).sum()))
+        metrics.rows.inc(len(page.found.sightings))
+        metrics.corrected.inc(page.corrected)
+        metrics.fixes.labels("placed").inc(len(page.found.placed))
+        metrics.fixes.labels("doubtful").inc(len(page.found.doubtful))
         for told in done.events:
             metrics.events.labels(told.kind.value).inc()
         metrics.notices.inc(done.notices)
         now_ms = self.clock.now_ms()
-        for opened in done.fresh:
+        for opened in page.fresh:
             metrics.latency.observe(max(0.0, self.clock.wall_s((now_ms - opened.header.sealed_at_ms) / 1000)))
         self._log_refusals(work.refused)
 
@@ -263,6 +325,10 @@ class Ingest:
                 await desk.close()
 
 
+async def _nothing() -> None:
+    """Nothing else uses the database."""
+
+
 async def _serve(ingest: Ingest, source: Source) -> None:
     """Work off what arrives, and nothing once in a while, so that retention and the registry are looked after too."""
     await ingest.work_off(Parcel([]), source)
@@ -273,7 +339,7 @@ async def _serve(ingest: Ingest, source: Source) -> None:
             parcel = Parcel([])
             if done:
                 parcel, coming = coming.result(), asyncio.create_task(ingest.prepare(source))
-            await ingest.work_off(parcel, source)
+            await ingest.take_up(parcel, source)
     finally:
         coming.cancel()
 

@@ -47,7 +47,7 @@ class Metrics:
         self.database_up = self._gauge("database_up", "1 while the database takes transactions.")
         self.waiting_octets = self._gauge("waiting_octets", "Payload waiting in memory.")
         self.latency = self._histogram("publish_to_commit_seconds", "From sealing to commit, wall time.")
-        self.step = self._histogram("step_seconds", "One micro-batch, from when it is taken up to its commit.")
+        self.commit = self._histogram("commit_seconds", "One transaction of ingest.")
         for reason in REASONS:
             self.refused.labels(reason)
         for result in ("stored", "unknown", "suspicious", "expired"):

@@ -4,9 +4,18 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from server.ingest.desk import Work
 from server.ingest.open import Beat, Opened, Opener, Refused
 from server.ingest.source import Received
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was opened of one micro-batch; nothing at all: only time has passed, until `received_ms`."""
+
+    opened: Sequence[Opened]
+    beats: Sequence[Beat]
+    refused: Sequence[Refused]
+    received_ms: int
 
 
 @dataclass(frozen=True, slots=True)

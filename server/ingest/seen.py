@@ -4,7 +4,7 @@ The memory holds the newest sequences of each detector (`server.core.kernels.bat
 when a detector's epoch is first heard of, so that after a restart nothing is taken twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -31,13 +31,23 @@ class Seen:
         self._windows = windows
         self._filled: set[tuple[str, int]] = set()
 
-    async def fresh(self, conn: Connection, opened: Sequence[Opened]) -> list[Opened]:
-        """Return those of `opened` that were never committed, each once, and remember them."""
+    async def fresh(
+        self, conn: Connection, opened: Sequence[Opened], before_asking: Callable[[], Awaitable[None]]
+    ) -> list[Opened]:
+        """Return those of `opened` that were never committed, each once, and remember them.
+
+        Args:
+            conn: to ask over.
+            opened: batches in the order of their arrival.
+            before_asking: awaited before the database is asked; all that was remembered before must be committed then.
+        """
         if not opened:
             return []
-        await self._fill(conn, opened)
+        await self._fill(conn, opened, before_asking)
         deliveries = self._accept(opened)
         unsure = {key_of(opened[i]) for i in np.flatnonzero(deliveries == Delivery.UNSURE).tolist()}
+        if unsure:
+            await before_asking()
         taken = await batch.known(conn, sorted(unsure))
         fresh: dict[Key, Opened] = {}
         for one, delivery in zip(opened, deliveries.tolist(), strict=True):
@@ -45,7 +55,9 @@ class Seen:
                 fresh.setdefault(key_of(one), one)
         return list(fresh.values())
 
-    async def _fill(self, conn: Connection, opened: Sequence[Opened]) -> None:
+    async def _fill(
+        self, conn: Connection, opened: Sequence[Opened], before_asking: Callable[[], Awaitable[None]]
+    ) -> None:
         """Learn from the database what is known of epochs that are new here."""
         wanted = {
             (one.detector.id, one.header.epoch): one.detector.index
@@ -54,6 +66,7 @@ class Seen:
         }
         if not wanted:
             return
+        await before_asking()
         known = await batch.newest(conn, list(wanted), _WINDOW)
         self._filled |= wanted.keys()
         if known:

@@ -21,7 +21,8 @@ from server.history.fixes import HOUR_MS
 from server.history.keyring import HELD_S, KeyRing
 from server.history.sealing import HOT_MS, Sealer
 from server.history.track import track
-from server.ingest.desk import Work
+from server.ingest.page import write
+from server.ingest.parcel import Work
 from server.store import erasure, fix, retention, ward_hour
 from server.store.connection import Connection, connect
 from server.store.errors import StaleRosterError
@@ -365,7 +366,7 @@ async def test_what_ingest_has_in_hand_of_an_erased_ward_is_not_written(town: To
     desk = town.ingest._desk
     certificate = await erase(town.config, "w-1")
     with pytest.raises(StaleRosterError):
-        await desk.work(work)
+        await write(desk.conn, await desk.think(work, town.ingest.finish), desk.roster)
     await town.take(message)
     assert (town.count("fix"), town.count("last_place"), town.count("presence")) == (0, 0, 0)
     assert certificate.deleted["sighting"] == certificate.deleted["fix"] == certificate.deleted["tag_state"] == 1

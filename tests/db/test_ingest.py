@@ -285,6 +285,42 @@ async def test_one_bad_batch_does_not_hold_up_the_others(town: Town) -> None:
     assert town.count("sighting") == 2
 
 
+@pytest.mark.parametrize(
+    "mishap",
+    [
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ingest' AND pid <> pg_backend_pid()",
+        "UPDATE registry_version SET version = version + 1",
+    ],
+    ids=["connection", "registry"],
+)
+async def test_what_is_in_hand_when_a_commit_fails_is_committed_once_and_receipted(town: Town, mishap: str) -> None:
+    box, tag = town.boxes["gw-1"], town.tags["t-1"]
+    messages = [box.message(tag.row(town.noon_ms + n * 1000), at_ms=town.noon_ms + n * 1000) for n in range(4)]
+    await town.take(messages[0])
+    engine = town.ingest._desk.engine
+    parcels = [await town.open(message) for message in messages[1:]]
+    town.ask(mishap)
+    before = len(town.bag.published)
+    for parcel in parcels:
+        await town.ingest.take_up(parcel, town.bag)
+    await town.ingest.finish()
+    await town.ingest.settle()
+    assert town.ingest._desk.engine is not engine
+    assert town.ask("SELECT sequence, stored FROM batch ORDER BY 1") == [(n, 1) for n in (1, 2, 3, 4)]
+    assert town.ask("SELECT sum(count) FROM sighting") == [(12,)]
+    assert {number for receipt in town.receipts(before) for number in receipt.accepted} == {2, 3, 4}
+
+
+async def test_a_batch_asked_for_in_the_database_meets_what_is_under_way(town: Town) -> None:
+    box, tag = town.boxes["gw-2"], town.tags["t-1"]
+    message = box.message(tag.row(town.noon_ms), at_ms=town.noon_ms)
+    await town.take()  # there is a desk, which has not heard of the detector
+    for parcel in [await town.open(message), await town.open(message)]:
+        await town.ingest.take_up(parcel, town.bag)
+    await town.ingest.finish()
+    assert town.count("batch") == town.count("sighting") == 1
+
+
 async def test_a_second_ingest_waits_until_the_first_is_gone(town: Town, restarted: Any) -> None:
     box, tag = town.boxes["gw-1"], town.tags["t-1"]
     await town.take(box.message(tag.row(town.noon_ms), at_ms=town.noon_ms))
