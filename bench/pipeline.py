@@ -38,9 +38,8 @@ READY_S: Final = 180.0
 """For a program to be ready: compiling kernels for the first time takes its time."""
 STOP_S: Final = 15.0
 ROOT: Final = Path(__file__).resolve().parent.parent
-_TAGS_AT_ONCE: Final = 250
-"""Of an import. Each statement of an import changes the one row of `registry_version`, and each later one of the same
-transaction walks over all its old versions: 20,000 tags at once take minutes."""
+_TAGS_AT_ONCE: Final = 10_000
+"""Of an import."""
 _START_S: Final = 2.5
 _SLACK_S: Final = 0.5
 

@@ -28,6 +28,12 @@ async def test_importing_again_changes_nothing(town: Town) -> None:
     assert _state(town) == before
 
 
+async def test_an_import_is_one_change_of_the_registry(town: Town) -> None:
+    [(before,)] = town.ask("SELECT version FROM registry_version")
+    await town.import_again(town.registry)
+    assert town.ask("SELECT version FROM registry_version") == [(before + 1,)]
+
+
 async def test_keys_lie_wrapped_and_codes_hashed(town: Town) -> None:
     key = town.registry["tags"][0]["identity_key"]
     wrapped = town.ask("SELECT wrapped_key FROM tag WHERE id = 't-1'")[0][0]
