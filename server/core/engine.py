@@ -271,10 +271,15 @@ def _load_fences(engine: placing.Engine, city: City, kept: Kept) -> Watched:
         mine = city.fences.get(ward, ()) if ward is not None else ()
         found += mine
         tags += [row] * len(mine)
-    circles = [fences.Circle(f.lat_deg, f.lon_deg, f.radius_m, f.dwell_ms) for f in found]
     numbers, owners = np.arange(len(found), dtype=np.int32), np.array(tags, np.int32)
     watches = fences.Watches.of(owners, numbers, registered=len(city.tags))
-    engine.load_fences(fences.Fences.of(circles), watches)
+    circles = fences.Fences.of_circles(
+        np.array([fence.lat_deg for fence in found], np.float64),
+        np.array([fence.lon_deg for fence in found], np.float64),
+        np.array([fence.radius_m for fence in found], np.float64),
+        np.array([fence.dwell_ms for fence in found], np.int32),
+    )
+    engine.load_fences(circles, watches)
     known = [(n, p) for n, f in enumerate(found) if (p := kept.presences.get((f.ward, f.place))) is not None]
     which = np.array([n for n, _ in known], np.int32)
     fences.stand(

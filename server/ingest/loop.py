@@ -13,7 +13,7 @@ import gc
 import logging
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -236,9 +236,11 @@ class Ingest:
 
     async def _set_up(self, conn: Connection) -> Desk:
         started_s = time.monotonic()
+        log.info("ingest.loading")
         try:
-            roster, kept = await rosters.load(conn, self.config.city.id, self.kek)
-            engine = await asyncio.to_thread(Engine, roster.city, kept)
+            with _without_collections():
+                roster, kept = await rosters.load(conn, self.config.city.id, self.kek)
+                engine = await asyncio.to_thread(Engine, roster.city, kept)
             tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
             clocks = detector_clocks(await health.clocks(conn), tolerance_ms)
         except BaseException:
@@ -250,9 +252,6 @@ class Ingest:
         opener = replace(self._opening.opener, detectors=roster.detectors)
         self._opening = Opening(opener, roster.version)
         self.metrics.database_up.set(1)
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()  # the roster stays: no collection need walk over it
         elapsed_ms = round((time.monotonic() - started_s) * 1000)
         counts = {"detectors": len(roster.detectors), "tags": len(roster.tag_ids), "elapsed_ms": elapsed_ms}
         log.info("ingest.ready", extra=counts)
@@ -323,6 +322,19 @@ class Ingest:
         if desk is not None:
             with contextlib.suppress(DatabaseError, OSError):
                 await desk.close()
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Collect no garbage while objects by the million are made to stay, and none of them afterwards."""
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 async def _nothing() -> None:

@@ -100,20 +100,37 @@ class Fences(NamedTuple):
         vertices: list[tuple[int, int]] = []
         for row, fence in zip(words, fences, strict=True):
             if isinstance(fence, Circle):
-                centre = (_e7(fence.lat_deg), _e7(fence.lon_deg))
-                _fill(row, centre, fence.radius_m)
-                high = math.ceil(fence.radius_m / M_PER_E7)
-                wide = math.ceil(fence.radius_m / (M_PER_E7 * math.cos(math.radians(fence.lat_deg))))
-                row[1:5] = centre[0] - high, centre[1] - wide, centre[0] + high, centre[1] + wide
+                one = cls.of_circles(*(np.array([value]) for value in (fence.lat_deg, fence.lon_deg, fence.radius_m)))
+                row[:] = one.words
             else:
                 corners = [(_e7(lat), _e7(lon)) for lat, lon in fence.vertices_deg]
                 low, high_ = [min(c) for c in zip(*corners, strict=True)], [max(c) for c in zip(*corners, strict=True)]
                 centre = ((low[0] + high_[0]) // 2, (low[1] + high_[1]) // 2)
-                _fill(row, centre, _equal_radius_m(corners, centre))
+                row[7:9] = centre
+                _measure(row[None, :], np.array([_equal_radius_m(corners, centre)]))
                 row[0], row[1:5], row[5], row[6] = _POLYGON, (*low, *high_), len(vertices), len(corners)
                 vertices += corners
             row[12], row[13] = fence.dwell_ms, fence.stay_ms
         return cls(words.reshape(-1), np.array(vertices, np.int32).reshape(-1, 2))
+
+    @classmethod
+    def of_circles(
+        cls,
+        lat_deg: NDArray[np.float64],
+        lon_deg: NDArray[np.float64],
+        radius_m: NDArray[np.float64],
+        dwell_ms: NDArray[np.int32] | int = 0,
+    ) -> Self:
+        """Return the arrays of `Circle`s whose stays are never told, columns of the same length, in their order."""
+        words = aligned((len(lat_deg), WORDS), np.int32)
+        centre = np.floor(np.stack([lat_deg, lon_deg], axis=1) * 1e7 + 0.5).astype(np.int32)
+        high = np.ceil(radius_m / M_PER_E7).astype(np.int32)
+        wide = np.ceil(radius_m / (M_PER_E7 * np.cos(np.radians(lat_deg)))).astype(np.int32)
+        words[:, 1:3] = centre - np.stack([high, wide], axis=1)
+        words[:, 3:5] = centre + np.stack([high, wide], axis=1)
+        words[:, 7:9], words[:, 12] = centre, dwell_ms
+        _measure(words, radius_m)
+        return cls(words.reshape(-1), np.empty((0, 2), np.int32))
 
 
 class Watches(NamedTuple):
@@ -419,12 +436,12 @@ def _e7(degrees: float) -> int:
     return math.floor(degrees * 1e7 + 0.5)
 
 
-def _fill(row: NDArray[np.int32], centre: tuple[int, int], radius_m: float) -> None:
-    row[7:9] = centre
-    row[9] = round(radius_m * 100)
-    row[10] = round(_BELIEVED * max(radius_m, _VAGUE_M) * 100)
-    row[11] = round(max(_MARGIN_M, radius_m / 5) * 100)
-    row[14] = round(math.cos(centre[0] * _RAD_PER_E7) * 2**30)
+def _measure(words: NDArray[np.int32], radius_m: NDArray[np.float64]) -> None:
+    """Write what follows from centre and radius, shape (n, 16)."""
+    words[:, 9] = np.round(radius_m * 100)
+    words[:, 10] = np.round(_BELIEVED * np.maximum(radius_m, _VAGUE_M) * 100)
+    words[:, 11] = np.round(np.maximum(_MARGIN_M, radius_m / 5) * 100)
+    words[:, 14] = np.round(np.cos(words[:, 7] * _RAD_PER_E7) * 2**30)
 
 
 def _equal_radius_m(corners: Sequence[tuple[int, int]], centre: tuple[int, int]) -> float:
