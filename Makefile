@@ -19,9 +19,13 @@ HEADLESS ?=
 TESTS        ?=
 FUZZ_SECONDS ?= 60
 
-# make bench, make bench-core
+# make bench, make bench-core, make soak
 JSON  ?=
 SMALL ?=
+# make soak
+MINUTES ?= 10
+SEED    ?=
+SPARE   ?=
 
 DEBIAN := chromium dbus tshark fonts-noto-cjk mosquitto
 BENCH_DEBIAN  := redis-server postgresql-postgis
@@ -32,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test debian check bench bench-peers python-peers fuzz lock clean
+.PHONY: help install demo test debian check bench bench-peers python-peers fuzz soak lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +44,7 @@ help: ## say what there is
 	@echo "  make demo SPEED=60                   an hour a minute"
 	@echo "  make demo DURATION=40 HEADLESS=1     stops by itself; the last line is JSON"
 	@echo "  make bench-core JSON=1 SMALL=1       one benchmark, a short run; the last line is JSON"
+	@echo "  make soak MINUTES=60 SEED=7 JSON=1   an hour, the same choices each time; the last line is JSON"
 	@echo "  make demo PORT=9000 STATE=/tmp/town  another port, another place"
 
 install: $(STAMP) ## install everything into .venv
@@ -93,6 +98,10 @@ bench-%: $(STAMP) bench-peers
 
 fuzz: $(STAMP) ## the parsers, for FUZZ_SECONDS each
 	@$(BIN)/uv run --no-sync --with 'atheris>=3,<4' python tests/fuzz/fuzz_wire.py all -max_total_time=$(FUZZ_SECONDS)
+
+soak: $(STAMP) ## kill -9 at random for MINUTES, then count: nothing lost, nothing twice
+	@$(BIN)/python -m tests.system.soak --minutes $(MINUTES) $(SEED:%=--seed %) $(SPARE:%=--spare %) \
+	  $(if $(filter-out 0 false no,$(JSON)),--json)
 
 lock: | $(BIN)/uv ## write uv.lock anew
 	@$(BIN)/uv lock --upgrade
