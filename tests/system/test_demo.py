@@ -61,6 +61,8 @@ def test_it_runs_for_its_time_loses_nothing_and_leaves_nothing_running(state_dir
     assert last.keys() >= KEYS
     assert last["lost"] == last["pending"] == 0
     assert last["sent"] == last["received"] > 100
+    assert last["events"] > 0
+    assert last["notifications"] > 0
     assert last["rss_mb_max"] < 1500
     assert _started_by(state_dir) == []
 
