@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import psycopg
+import pytest
 from fastapi import FastAPI
 
+from server.api import hub
 from server.config import ServerConfig
 
 SignIn = Callable[[str], Awaitable[httpx.AsyncClient]]
@@ -42,7 +44,7 @@ async def messages(answer: httpx.Response) -> AsyncIterator[Message]:
         message[name] = json.loads(value) if name == "data" else value
 
 
-async def take(stream: AsyncIterator[Message], count: int, timeout_s: float = 5.0) -> list[Message]:
+async def take(stream: AsyncIterator[Message], count: int, timeout_s: float = 20.0) -> list[Message]:
     async with asyncio.timeout(timeout_s):
         return [await anext(stream) for _ in range(count)]
 
@@ -55,7 +57,7 @@ async def is_quiet(stream: AsyncIterator[Message]) -> bool:
     return not done
 
 
-async def ends(stream: AsyncIterator[Message], within_s: float = 1.0) -> bool:
+async def ends(stream: AsyncIterator[Message], within_s: float = 20.0) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             async for _ in stream:
@@ -66,6 +68,12 @@ async def ends(stream: AsyncIterator[Message], within_s: float = 1.0) -> bool:
 
 def tell(sql: Sql, ward: str = "ward-yui", kind: str = "place") -> None:
     sql("SELECT pg_notify('live', %s)", json.dumps({"kind": kind, "wards": [ward]}))
+
+
+@pytest.fixture
+def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing looks after open streams from time to time: what ends one is what the test did."""
+    monkeypatch.setattr(hub, "SWEEP_S", 3600.0)
 
 
 async def test_the_stream_begins_with_the_current_place(signed_in: SignIn) -> None:
@@ -152,6 +160,7 @@ async def test_an_id_that_we_never_gave_is_no_id(signed_in: SignIn, sql: Sql) ->
             assert (await take(stream, 1))[0]["event"] == "event"
 
 
+@pytest.mark.usefixtures("unswept")
 async def test_signing_out_ends_the_streams_of_the_session_alone(signed_in: SignIn, sql: Sql) -> None:
     client, elsewhere = await signed_in("demo"), await signed_in("demo")
     async with streaming(client) as stream, streaming(elsewhere) as other:
@@ -164,6 +173,7 @@ async def test_signing_out_ends_the_streams_of_the_session_alone(signed_in: Sign
         assert (await take(other, 1))[0]["data"]["lat_deg"] == 34.78
 
 
+@pytest.mark.usefixtures("unswept")
 async def test_a_session_deleted_in_the_database_ends_its_stream(signed_in: SignIn, sql: Sql) -> None:
     async with streaming(await signed_in("demo")) as stream:
         await take(stream, 1)
@@ -171,6 +181,7 @@ async def test_a_session_deleted_in_the_database_ends_its_stream(signed_in: Sign
         assert await ends(stream)
 
 
+@pytest.mark.usefixtures("unswept")
 async def test_a_guardianship_that_ends_ends_the_stream_at_once(signed_in: SignIn, sql: Sql) -> None:
     client = await signed_in("demo")
     async with streaming(client) as stream:
@@ -182,6 +193,7 @@ async def test_a_guardianship_that_ends_ends_the_stream_at_once(signed_in: SignI
         assert await is_quiet(stream)
 
 
+@pytest.mark.usefixtures("unswept")
 async def test_nothing_leaks_between_the_end_of_a_right_and_the_end_of_the_stream(signed_in: SignIn, sql: Sql) -> None:
     async with streaming(await signed_in("demo")) as stream:
         await take(stream, 1)
@@ -189,7 +201,7 @@ async def test_nothing_leaks_between_the_end_of_a_right_and_the_end_of_the_strea
         sql("UPDATE guardianship SET until = now() WHERE ward_id = 'ward-yui' AND guardian_id = 'g-demo'")
         sql(PLACE, 34.79, "ward-yui")
         tell(sql)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert [message async for message in stream] == []
 
 
@@ -198,7 +210,7 @@ async def test_streams_that_stay_open_are_swept(signed_in: SignIn, sql: Sql) -> 
         await take(stream, 1)
         sql("ALTER TABLE session DISABLE TRIGGER USER")
         sql("DELETE FROM session")
-        assert await ends(stream, within_s=8)
+        assert await ends(stream)
 
 
 async def test_the_listener_comes_back_and_catches_up(signed_in: SignIn, sql: Sql) -> None:
@@ -208,21 +220,23 @@ async def test_the_listener_comes_back_and_catches_up(signed_in: SignIn, sql: Sq
         sql(PLACE, 34.71, "ward-yui")
         sql(EVENT, "ward-yui")
         tell(sql)
-        news = await take(stream, 2, timeout_s=8)
+        news = await take(stream, 2)
     assert {message["event"] for message in news} == {"event", "place"}
 
 
+@pytest.mark.usefixtures("unswept")
 async def test_too_many_streams_of_a_session_end_the_oldest(signed_in: SignIn, app: FastAPI) -> None:
     client = await signed_in("demo")
     async with contextlib.AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(streaming(client)) for _ in range(7)]
         await asyncio.gather(*(take(stream, 1) for stream in streams[1:]))
         assert await ends(streams[0])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while app.state.parts.metrics.registry.get_sample_value("mimamori_api_live_streams"):  # noqa: ASYNC110 - a gauge
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.usefixtures("unswept")
 async def test_stopping_the_server_ends_the_streams(signed_in: SignIn, app: FastAPI) -> None:
     async with streaming(await signed_in("demo")) as stream:
         await take(stream, 1)
