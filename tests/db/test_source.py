@@ -44,7 +44,7 @@ async def _is_up(source: MqttSource) -> None:
 async def listening(any_broker: Any) -> AsyncIterator[tuple[MqttSource, int]]:
     source = _source(any_broker.url)
     async with source.running():
-        await asyncio.wait_for(_is_up(source), 10)
+        await asyncio.wait_for(_is_up(source), 20)
         yield source, any_broker.port
 
 
@@ -56,7 +56,7 @@ async def test_what_detectors_publish_is_fetched_and_nothing_of_other_cities(lis
         await client.publish(topics.heartbeat(CITY, "gw"), b"two", qos=1)
         got: list[bytes] = []
         while len(got) < 2:
-            got += [message.payload for message in await asyncio.wait_for(source.fetch(), 5)]
+            got += [message.payload for message in await asyncio.wait_for(source.fetch(), 20)]
     assert sorted(got) == [b"one", b"two"]
 
 
@@ -65,7 +65,7 @@ async def test_receipts_reach_their_detector(listening: tuple[MqttSource, int]) 
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.subscribe(topics.receipts(CITY, "gw"))
         await source.publish([(topics.receipts(CITY, "gw"), b"receipt")])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert (await anext(aiter(client.messages))).payload == b"receipt"
 
 
@@ -92,6 +92,6 @@ async def test_a_broker_that_dies_is_waited_for(open_dir: Path) -> None:
                 await asyncio.wait_for(_is_up(source), 20)
                 async with aiomqtt.Client("127.0.0.1", port) as client:
                     await client.publish(topics.sightings(CITY, "gw"), b"here", qos=1)
-                assert [m.payload for m in await asyncio.wait_for(source.fetch(), 5)] == [b"here"]
+                assert [m.payload for m in await asyncio.wait_for(source.fetch(), 20)] == [b"here"]
             await _until(source._metrics.broker_up, 0, 0)
             await source.publish([(topics.receipts(CITY, "gw"), b"nobody hears it, nothing breaks")])

@@ -23,7 +23,7 @@ def _sleeper(name: str) -> Part:
 
 
 def _until(supervisor: Supervisor, is_so: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + 10
+    ends_s = time.monotonic() + 30
     while not is_so():
         assert time.monotonic() < ends_s
         supervisor.tick()

@@ -36,9 +36,9 @@ async def test_a_signal_ends_open_streams_and_the_process(served: tuple[Path, st
             lines = live.aiter_lines()
             assert await anext(lines) == "retry: 2000"
             process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 assert [line async for line in lines]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert await process.wait() == 0
 
 

@@ -68,7 +68,7 @@ async def answering(town: ServerConfig, *answers: Callable[[Header], bytes]) -> 
 
 
 async def connected(app: FastAPI) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not app.state.parts.bridge.is_up:  # noqa: ASYNC110 - a state of the client library
             await asyncio.sleep(0.02)
 
@@ -191,7 +191,7 @@ async def test_no_broker_is_said_at_once_and_health_says_so(app: FastAPI, client
     bridge = app.state.parts.bridge
     bridge._port = 9
     bridge._client._client.disconnect()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while bridge.is_up:  # noqa: ASYNC110 - a state of the client library
             await asyncio.sleep(0.02)
     answer = await client().post("/api/v1/batches", content=batch(town), headers=COSE)

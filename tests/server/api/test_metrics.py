@@ -10,12 +10,12 @@ from server.api.metrics import AccessLog, Metrics
 
 @pytest.mark.parametrize(
     ("status", "takes_s", "level"),
-    [(200, 0.0, logging.DEBUG), (404, 0.0, logging.DEBUG), (503, 0.0, logging.WARNING), (200, 0.06, logging.WARNING)],
+    [(200, 0.0, logging.DEBUG), (404, 0.0, logging.DEBUG), (503, 0.0, logging.WARNING), (200, 0.6, logging.WARNING)],
 )
 async def test_only_failed_and_slow_answers_are_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, status: int, takes_s: float, level: int
 ) -> None:
-    monkeypatch.setattr(metrics, "_SLOW_S", 0.05)
+    monkeypatch.setattr(metrics, "_SLOW_S", 0.5)
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await asyncio.sleep(takes_s)

@@ -119,10 +119,10 @@ Until = Callable[[Callable[[], bool]], Awaitable[None]]
 
 @pytest.fixture
 def until() -> Until:
-    """Wait until something holds, 20 seconds at most."""
+    """Wait until something holds, 40 seconds at most."""
 
     async def wait(holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - what is waited for lies in another process
                 await asyncio.sleep(0.02)
 

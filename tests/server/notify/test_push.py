@@ -21,7 +21,7 @@ def key_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sender(key_file: Path) -> PushSender:
-    return PushSender(key_file, "mailto:ops@example.jp", allow_loopback=True, timeout_s=(0.5, 0.5))
+    return PushSender(key_file, "mailto:ops@example.jp", allow_loopback=True, timeout_s=(2.0, 2.0))
 
 
 def _subscription(family: Any) -> Subscription:
@@ -36,7 +36,7 @@ def _subscription(family: Any) -> Subscription:
         (Fault(410), Outcome(Result.GONE, "410")),
         (Fault(500), Outcome(Result.RETRY, "500")),
         (Fault(307), Outcome(Result.RETRY, "307")),
-        (Fault(delay_s=1.0), Outcome(Result.RETRY, "unreachable")),
+        (Fault(delay_s=4.0), Outcome(Result.RETRY, "unreachable")),
     ],
 )
 async def test_every_answer_has_its_outcome(family: Any, sender: PushSender, fault: Fault, outcome: Outcome) -> None:

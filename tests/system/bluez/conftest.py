@@ -287,7 +287,7 @@ def scanning() -> Callable[..., AbstractAsyncContextManager[Any]]:
 def until() -> Callable[..., Any]:
     """Wait until something is so."""
 
-    async def waited(is_so: Callable[[], bool], limit_s: float = 10.0) -> None:
+    async def waited(is_so: Callable[[], bool], limit_s: float = 30.0) -> None:
         async with asyncio.timeout(limit_s):
             while not is_so():  # noqa: ASYNC110 -- what is waited for comes over the D-Bus
                 await asyncio.sleep(0.01)

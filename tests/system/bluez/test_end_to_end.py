@@ -26,7 +26,7 @@ from server.registry import importer
 from wire import eid, keys, status
 from wire.frames import EidFrame, encode
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 TAG_KEY = bytes(range(16))
 STREET = ("hci0", "gw-street", 34.7600, 134.8400)
@@ -138,7 +138,7 @@ def _frame(*, is_sos: bool) -> bytes:
 
 async def _advertise(bluez: Any, adapter: str, *, is_sos: bool, until: Callable[[], bool]) -> None:
     address = f"C0:00:00:00:00:{secrets.token_hex(1)}"
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(90):
         while not until():
             bluez.advertise(address, _frame(is_sos=is_sos), -50 - secrets.randbelow(10), adapter)
             await asyncio.sleep(0.1 if is_sos else 0.3)
@@ -169,6 +169,6 @@ async def test_a_tag_is_heard_and_a_family_knows(
 
 
 async def _wait(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 -- what is waited for happens in other processes
             await asyncio.sleep(0.1)

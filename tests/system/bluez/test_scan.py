@@ -139,7 +139,7 @@ async def test_a_start_that_hangs_is_given_up(bluez: Any, scanning: Any, until: 
 
 
 async def test_an_adapter_that_hears_nothing_at_all_is_reset(bluez: Any, scanning: Any, until: Any) -> None:
-    async with scanning(silence_s=0.3) as scan:
+    async with scanning(silence_s=1.0) as scan:
         await until(lambda: [body[2].value for name, body in bluez.calls if name == "Set"] == [False, True])
         await until(lambda: bluez.discovering)
     assert scan.counts["adapter_resets"] == 1
@@ -151,7 +151,7 @@ async def test_an_empty_street_is_no_fault(bluez: Any, scanning: Any, until: Any
             bluez.advertise(STRANGER, HEADPHONES, -50 - n % 20)
             await asyncio.sleep(0.01)
 
-    async with scanning(silence_s=0.3) as scan:
+    async with scanning(silence_s=1.0) as scan:
         noise = asyncio.create_task(passers_by())
         await until(lambda: scan.counts["scan_silences"] >= 3)
         noise.cancel()
