@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 WINDOW: Final = 4
 """Batches that a detector has on their way, see `wire.window.SendWindow`."""
 _LEAST: Final = 50
+_MOST: Final = 4_000
+"""14 kB each: what ingest lets wait is 64 MB."""
 _TARGET_S: Final = 1.0
 
 
@@ -32,6 +34,7 @@ class Flow:
     stop: int
     window: int = WINDOW
     outstanding: set[int] = field(default_factory=set)
+    _sent: list[int] = field(default_factory=list)
     _ready: list[int] = field(default_factory=list)
     _waiting: dict[int, int] = field(default_factory=dict)
     _on_way: dict[int, int] = field(default_factory=dict)
@@ -52,6 +55,13 @@ class Flow:
         return self._ready[0] if self._ready else None
 
     @property
+    def span(self) -> int:
+        """How far `next` is ahead of the oldest batch on its way; 0: nothing is."""
+        while self._sent and self._sent[0] not in self.outstanding:
+            heapq.heappop(self._sent)
+        return self._ready[0] - self._sent[0] if self._ready and self._sent else 0
+
+    @property
     def is_done(self) -> bool:
         """Whether all are sent and settled."""
         return not self._ready and not self.outstanding
@@ -65,6 +75,7 @@ class Flow:
         batch = heapq.heappop(self._ready)
         detector = int(self.detectors[batch])
         self.outstanding.add(batch)
+        heapq.heappush(self._sent, batch)
         self._on_way[detector] = self._on_way.get(detector, 0) + 1
         following = self._following.get(batch)
         if following is not None and self._on_way[detector] < self.window:
@@ -94,9 +105,10 @@ class Flow:
 
 @dataclass(slots=True)
 class Throttle:
-    """How many batches may be on their way in all: as many as the server answers within about a second.
+    """How far a batch may be ahead of the oldest on its way: as many as the server answers within about a second.
 
-    Fewer would leave it idle at times, more would only wait in its queue.
+    Less would leave it idle at times, more would only wait in its queue. And a detector that hears little may not run
+    ahead of the others: what it sends would be of a time that has not come.
 
     Attributes:
         limit: now.
@@ -109,6 +121,6 @@ class Throttle:
     def answered(self, after_s: float) -> None:
         """Learn from a receipt."""
         if after_s < self.target_s:
-            self.limit += 1.0
+            self.limit = min(_MOST, self.limit + 1.0)
         elif after_s > 1.5 * self.target_s:
             self.limit = max(_LEAST, self.limit - 0.25)

@@ -252,7 +252,7 @@ class _Run:
         batch = self.flow.next
         if batch is None or self.due_s(batch) > now_s:
             return None
-        is_full = not self.order.rows_per_s and len(self.flow.outstanding) >= self.throttle.limit
+        is_full = not self.order.rows_per_s and self.flow.span >= self.throttle.limit
         return None if is_full else batch
 
     def settle(self, batch: int, now_s: float) -> bool:

@@ -61,3 +61,14 @@ def test_some_are_always_on_their_way() -> None:
     for _ in range(1_000):
         throttle.answered(9.0)
     assert throttle.limit == 50
+
+
+def test_the_span_is_that_from_the_oldest_on_its_way() -> None:
+    flow = Flow(DETECTORS, 0, 7, window=2)
+    assert flow.span == 0
+    drain(flow)
+    flow.settle(2)
+    assert (flow.next, flow.span) == (4, 4)
+    flow.settle(0)
+    flow.settle(1)
+    assert flow.span == 1
