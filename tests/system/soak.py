@@ -86,7 +86,7 @@ class Sum:
         stored: packets in the store.
         lost: packets missing in the store, over detectors and tags.
         doubled: packets too many there, likewise.
-        said_twice: events and notices that exist twice.
+        said_twice: events that were told again.
         rows: of sightings that were stored.
         events: arrivals, departures and SOS.
     """
