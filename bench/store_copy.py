@@ -50,7 +50,7 @@ def measure(site: Site, rows: int, runs: int) -> Copied:
     """Let both write the same rows into the empty table, in turn."""
     made = sightings(rows)
     file = site.folder / "sightings.pgcopy"
-    file.write_bytes(sighting.pack(made))
+    file.write_bytes(b"".join(sighting.pack(made)))
     race = alternate({"ours": lambda: _ours(site, made), "psql": lambda: _psql(site, file)}, runs)
     _empty(site)
     return Copied(rows, race)

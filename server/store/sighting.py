@@ -1,5 +1,6 @@
 """Raw sightings: written by binary COPY out of NumPy columns, kept for days, read by nobody but ingest."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -27,6 +28,8 @@ _COLUMNS: Final = (
     ("accuracy_m", ">f4"),
     ("battery_dv", ">i2"),
 )
+_AT_ONCE: Final = 4_096
+"""Rows in a part."""
 _TIMES: Final = ("ts", "first_at")
 _POSITION: Final = ("lat_deg", "lon_deg", "accuracy_m")
 _BATTERY: Final = ("battery_dv",)
@@ -74,18 +77,20 @@ class Sightings(Rows):
     battery_dv: NDArray[np.int16]
 
 
-def pack(rows: Sightings) -> memoryview:
-    """Return `rows` as the octets of a binary COPY. They are ordered by what is null in them: COPY knows no order."""
-    groups = _groups(rows)
-    sizes = [layout(_COLUMNS, nulls).itemsize * len(which) for nulls, which in groups]
-    octets = np.empty(len(HEADER) + sum(sizes) + len(TRAILER), np.uint8)
-    octets[: len(HEADER)] = np.frombuffer(HEADER, np.uint8)
-    octets[-len(TRAILER) :] = np.frombuffer(TRAILER, np.uint8)
-    at = len(HEADER)
-    for (nulls, which), size in zip(groups, sizes, strict=True):
-        _fill(octets[at : at + size].view(layout(_COLUMNS, nulls)), rows, nulls, which)
-        at += size
-    return octets.data
+def pack(rows: Sightings) -> Iterator[bytes | memoryview]:
+    """Yield the octets of `rows` as a binary COPY, in parts, so that the database works while the next one is made.
+
+    They are ordered by what is null in them: COPY knows no order.
+    """
+    yield HEADER
+    for nulls, which in _groups(rows):
+        kind = layout(_COLUMNS, nulls)
+        for start in range(0, len(which), _AT_ONCE):
+            part = which[start : start + _AT_ONCE]
+            records = np.empty(len(part), kind)
+            _fill(records, rows, nulls, part)
+            yield records.view(np.uint8).data
+    yield TRAILER
 
 
 def _groups(rows: Sightings) -> list[tuple[tuple[str, ...], NDArray[np.intp]]]:
@@ -118,7 +123,8 @@ async def copy(conn: Connection, rows: Sightings) -> None:
     if not len(rows):
         return
     async with conn.cursor() as cursor, cursor.copy(_COPY) as copy_:
-        await copy_.write(pack(rows))
+        for octets in pack(rows):
+            await copy_.write(octets)
 
 
 async def recent(conn: Connection, since_ms: int) -> Sightings:

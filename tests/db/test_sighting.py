@@ -28,7 +28,7 @@ async def conn(db: ServerConfig) -> AsyncIterator[Connection]:
 def _rows(times_ms: list[int]) -> Sightings:
     n = len(times_ms)
     ts = np.array(times_ms, np.int64)
-    where = np.where(np.arange(n) % 2 == 0, np.nan, 34.5 + np.arange(n))
+    where = np.where(np.arange(n) % 2 == 0, np.nan, 34.5 + np.arange(n) / 1000)
     return Sightings(
         ts, ts - 9_000, np.arange(n, dtype=np.int32), np.full(n, 7, np.int32), np.full(n, 70_000, np.int32),
         np.full(n, -41, np.int16), np.full(n, -127, np.int16), np.full(n, 1023, np.int16), np.full(n, 255, np.int16),
@@ -44,8 +44,9 @@ async def _days(conn: Connection) -> list[str]:
     return [row[0].removeprefix("sighting_") for row in await rows.fetchall()]
 
 
-async def test_what_is_copied_is_read_back(conn: Connection) -> None:
-    rows = _rows([NOW_MS + n for n in range(5)])
+@pytest.mark.parametrize("n", [5, 30_000])
+async def test_what_is_copied_is_read_back(conn: Connection, n: int) -> None:
+    rows = _rows([NOW_MS + k for k in range(n)])
     await sighting.copy(conn, rows)
     back = await sighting.recent(conn, NOW_MS)
     _assert_same(back, rows)
