@@ -33,6 +33,7 @@ LATE_MS: Final = 300_000
 """What arrives later than this after it was heard is marked late."""
 GRACE_MS: Final = 5_000
 """A bucket is kept open so long after its end for what is under way. What comes later is placed on its own."""
+_MOST_GRACE_MS: Final = 7 * BUCKET_MS
 _KINDS: Final = {int(Change.ARRIVED): Kind.ARRIVED, int(Change.DEPARTED): Kind.DEPARTED}
 _MOVED, _DOUBTFUL = int(fix.Kind.MOVED), int(fix.Kind.DOUBTFUL)
 
@@ -55,11 +56,18 @@ class City:
         tags: all enrolled tags.
         stations: by `Detector.index`.
         fences: of each ward, by ward id.
+        grace_ms: see `grace_ms`.
     """
 
     tags: Tags
     stations: Mapping[int, Station]
     fences: Mapping[str, Sequence[Fence]]
+    grace_ms: int = GRACE_MS
+
+
+def grace_ms(speed: float) -> int:
+    """Return how long a bucket is kept open in a town whose clock runs `speed` times as fast as the messages travel."""
+    return min(_MOST_GRACE_MS, round(GRACE_MS * max(1.0, speed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +124,9 @@ class Engine:
     def __init__(self, city: City, kept: Kept, aes: Callable[[], Aes] = load_aes) -> None:
         tags = city.tags
         self._city = city
-        capacity = placing.Capacity(len(tags), max(city.stations, default=0) + 1)
-        self.placing = placing.Engine(capacity, bucket_ms=BUCKET_MS, grace_ms=GRACE_MS)
+        open_buckets = 2 if city.grace_ms <= BUCKET_MS else 8
+        capacity = placing.Capacity(len(tags), max(city.stations, default=0) + 1, open_buckets=open_buckets)
+        self.placing = placing.Engine(capacity, bucket_ms=BUCKET_MS, grace_ms=city.grace_ms)
         _place_detectors(self.placing, city.stations)
         self.watched = _load_fences(self.placing, city, kept)
         self.resolver = Resolver(tags, kept.clocks.clocks(tags.exponents), self.placing, aes)

@@ -239,7 +239,7 @@ class Ingest:
         log.info("ingest.loading")
         try:
             with _without_collections():
-                roster, kept = await rosters.load(conn, self.config.city.id, self.kek)
+                roster, kept = await rosters.load(conn, self.config.city.id, self.kek, speed=self.clock.speed)
                 engine = await asyncio.to_thread(Engine, roster.city, kept)
             tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
             clocks = detector_clocks(await health.clocks(conn), tolerance_ms)

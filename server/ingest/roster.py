@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import NDArray
 
-from server.core.engine import GRACE_MS, City, Station
+from server.core.engine import City, Station, grace_ms
 from server.core.fences import Fence
 from server.core.flags import SUSPICIOUS
 from server.core.kept import Kept, LastPlaces, TagClocks
@@ -60,8 +60,14 @@ class Roster:
     tag_ids: tuple[str, ...]
 
 
-async def load(conn: Connection, city: str, kek: bytes) -> tuple[Roster, Kept]:
+async def load(conn: Connection, city: str, kek: bytes, *, speed: float = 1.0) -> tuple[Roster, Kept]:
     """Return the registry of a city and the state that the database holds for it.
+
+    Args:
+        conn: of the role ingest.
+        city: id.
+        kek: opens the tags' keys.
+        speed: of the town's clock.
 
     Raises:
         KeysError: the tags' keys are wrapped under another key.
@@ -78,13 +84,15 @@ async def load(conn: Connection, city: str, kek: bytes) -> tuple[Roster, Kept]:
         Tags.of([_tag(row, kek) for row in tags]),
         {row.index: _station(row) for row in detectors},
         fences,
+        grace_ms(speed),
     )
     known = {row.id: _detector(row) for row in detectors}
-    return Roster(version, known, about, tuple(row.id for row in tags)), await _kept(conn, tags, about.tags)
+    return Roster(version, known, about, tuple(row.id for row in tags)), await _kept(conn, tags, about)
 
 
-async def _kept(conn: Connection, rows: Sequence[TagRow], tags: Tags) -> Kept:
-    """Return the state of `tags`, which are the `rows` of the database."""
+async def _kept(conn: Connection, rows: Sequence[TagRow], city: City) -> Kept:
+    """Return the state of a city's tags, which are the `rows` of the database."""
+    tags = city.tags
     carried = {ward: row for row, ward in enumerate(tags.wards.tolist()) if ward is not None}
     received_ms = await watermark.load(conn)
     return Kept(
@@ -98,7 +106,7 @@ async def _kept(conn: Connection, rows: Sequence[TagRow], tags: Tags) -> Kept:
         await _held(conn, carried),
         await _presences(conn),
         received_ms,
-        await _open(conn, tags, received_ms),
+        await _open(conn, city, received_ms),
     )
 
 
@@ -133,11 +141,11 @@ async def _presences(conn: Connection) -> dict[tuple[str, str], Presence]:
     }
 
 
-async def _open(conn: Connection, tags: Tags, received_ms: int | None) -> Told:
+async def _open(conn: Connection, city: City, received_ms: int | None) -> Told:
     """Return the believed sightings of the buckets that were open."""
-    first_ms = 0 if received_ms is None else (received_ms - GRACE_MS) // BUCKET_MS * BUCKET_MS
+    first_ms = 0 if received_ms is None else (received_ms - city.grace_ms) // BUCKET_MS * BUCKET_MS
     rows = await sighting.recent(conn, first_ms if received_ms is not None else _NEVER_MS)
-    owners = tags.rows_of(rows.tag_index)
+    owners = city.tags.rows_of(rows.tag_index)
     told = Told(
         owners,
         rows.detector_index,

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import time
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from server.core.flags import Flag
 from server.ingest.parcel import Parcel
 from wire.batch import Row
+from wire.clock import Clock
 from wire.keys import encode_public, new_signing_key
 
 pytestmark = pytest.mark.db
@@ -45,6 +47,20 @@ async def test_reordered_batches_give_the_same_rows(town: Town) -> None:
     assert town.ask("SELECT (extract(epoch FROM heard_at) * 1000)::bigint FROM last_place") == [
         (town.noon_ms + 70_000,)
     ]
+
+
+@pytest.mark.parametrize(("speed", "hearers"), [(1.0, 1), (60.0, 2)])
+async def test_a_bucket_waits_for_what_is_under_way_as_long_as_the_town_is_fast(
+    town: Town, restarted: Any, speed: float, hearers: int
+) -> None:
+    at_ms, tag = town.noon_ms, town.tags["t-1"]
+    town.config = dataclasses.replace(town.config, clock=Clock(time.time_ns() // 1_000_000, at_ms, speed=speed))
+    await town.ingest.close()
+    town.ingest = restarted()
+    await town.take(town.boxes["gw-1"].message(tag.row(at_ms), at_ms=at_ms))
+    await town.take(town.boxes["gw-2"].message(tag.row(at_ms + 1000), at_ms=at_ms + 50_000))
+    await town.settle(at_ms + 80_000)
+    assert town.ask("SELECT detectors, whole FROM fix") == [(hearers, True)]
 
 
 async def test_a_new_epoch_of_a_detector_starts_over(town: Town) -> None:
