@@ -236,7 +236,6 @@ class Ingest:
 
     async def _set_up(self, conn: Connection) -> Desk:
         started_s = time.monotonic()
-        log.info("ingest.loading")
         try:
             with _without_collections():
                 roster, kept = await rosters.load(conn, self.config.city.id, self.kek, speed=self.clock.speed)

@@ -1,5 +1,6 @@
 """The registry as ingest holds it in memory: detectors with their keys, the core's view of tags and places."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,8 @@ from server.store import roster as store
 from server.store.connection import Connection
 from server.store.roster import DetectorRow, TagRow
 from wire import keys
+
+log = logging.getLogger(__name__)
 
 _STATIC_KINDS = {"uid": KIND_UID, "ibeacon": KIND_IBEACON}
 _DEFAULT_ACCURACY_M = 10.0
@@ -76,6 +79,7 @@ async def load(conn: Connection, city: str, kek: bytes, *, speed: float = 1.0) -
     version = await store.version(conn)
     detectors = await store.detectors(conn, city)
     tags = await store.tags(conn, city)
+    log.info("ingest.loading", extra={"detectors": len(detectors), "tags": len(tags)})
     fences: dict[str, list[Fence]] = {}
     for row in await store.fences(conn, city):
         fence = Fence(row.ward, row.place, row.lat_deg, row.lon_deg, row.radius_m, row.dwell_s * 1000)
@@ -87,6 +91,7 @@ async def load(conn: Connection, city: str, kek: bytes, *, speed: float = 1.0) -
         grace_ms(speed),
     )
     known = {row.id: _detector(row) for row in detectors}
+    log.info("ingest.loading", extra={"watches": sum(map(len, fences.values()))})
     return Roster(version, known, about, tuple(row.id for row in tags)), await _kept(conn, tags, about)
 
 
