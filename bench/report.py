@@ -59,7 +59,8 @@ class Report:
             axis.set_ylim(low / 2, high * 1.5)
             axis.set_xlabel(axes[0])
             axis.set_ylabel(axes[1])
-            axis.legend(frameon=False)
+            if len(series) > 1:
+                axis.figure.legend(loc="outside lower center", ncols=2, frameon=False)
             axis.grid(visible=True, which="major", alpha=0.25)
 
     def bars(self, what: str, title: str, values: Mapping[str, float], axis_label: str) -> None:
