@@ -91,9 +91,10 @@ class Ingest:
     async def prepare(self, source: Source) -> Parcel:
         """Wait for the next messages and open them."""
         messages = await source.fetch()
-        work = asyncio.create_task(asyncio.to_thread(self._opening.open, messages))
+        opening = self._opening  # another one may be in its place when this one is done
+        work = asyncio.create_task(asyncio.to_thread(opening.open, messages))
         await asyncio.wait({work})  # an error of it is met where the parcel is worked off
-        return Parcel(messages, self._opening.version, work)
+        return Parcel(messages, opening.version, work)
 
     async def work_off(self, parcel: Parcel, source: Source) -> None:
         """Commit and receipt the messages of `parcel`, however often the database has to be asked.
@@ -103,7 +104,7 @@ class Ingest:
         attempt = 0
         while True:
             try:
-                await self._once(parcel, source)
+                await self._by_now(parcel, source)
             except Exception as error:
                 await self.close()
                 if is_connection_lost(error) or (isinstance(error, DatabaseError) and not parcel.messages):
@@ -120,7 +121,7 @@ class Ingest:
         """Work off messages one by one; return those that are left when the connection is lost on the way."""
         for number, message in enumerate(messages):
             try:
-                await self._once(Parcel([message]), source)
+                await self._by_now(Parcel([message]), source)
             except Exception as error:
                 await self.close()
                 if is_connection_lost(error):
@@ -128,6 +129,13 @@ class Ingest:
                 self.metrics.batches.labels("failed").inc()
                 log.exception("batch.failed", extra={"bytes": len(message.payload)})
         return []
+
+    async def _by_now(self, parcel: Parcel, source: Source) -> None:
+        """Commit and receipt `parcel` by the registry of now, however often that changes on the way."""
+        while True:
+            with contextlib.suppress(StaleRosterError):  # the desk is made anew for it
+                await self._once(parcel, source)
+                return
 
     async def _once(self, parcel: Parcel, source: Source) -> None:
         desk = await self._ready()
@@ -143,12 +151,14 @@ class Ingest:
         """Think `parcel` through while the one before it is written, and begin to write it."""
         try:
             is_begun = await self._begin(parcel, source)
-        except (DatabaseError, StaleRosterError) as error:
-            log.info("ingest.again", extra={"error": type(error).__name__})
+        except StaleRosterError:
             await self._give_back(parcel, source)
+        except DatabaseError as error:
+            log.info("ingest.again", extra={"error": type(error).__name__})
+            await self._give_back(parcel, source, is_lost=True)
         except Exception:
             log.exception("ingest.again")
-            await self._give_back(parcel, source)
+            await self._give_back(parcel, source, is_lost=True)
         else:
             if not is_begun:
                 await self.work_off(parcel, source)
@@ -176,15 +186,21 @@ class Ingest:
             await self._under_way.commit
             self._under_way = None
 
-    async def _give_back(self, parcel: Parcel, source: Source) -> None:
+    async def _give_back(self, parcel: Parcel, source: Source, *, is_lost: bool = False) -> None:
         """Work off what is under way, then `parcel`, with all the patience there is.
 
         What was committed after all is known by the database, and only receipted again.
+
+        Args:
+            parcel: to be worked off last.
+            source: for the receipts.
+            is_lost: the connection, or what was made of it, is of no use any more.
         """
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
-            await asyncio.wait({under_way.commit})
-        await self.close()
+            await asyncio.gather(under_way.commit, return_exceptions=True)
+        if is_lost:
+            await self.close()
         if under_way is not None:
             await self.work_off(under_way.parcel, source)
         await self.work_off(parcel, source)
@@ -239,9 +255,9 @@ class Ingest:
         try:
             with _without_collections():
                 roster, kept = await rosters.load(conn, self.config.city.id, self.kek, speed=self.clock.speed)
+                tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
+                clocks = detector_clocks(await health.clocks(conn), tolerance_ms)
                 engine = await asyncio.to_thread(Engine, roster.city, kept)
-            tolerance_ms = round(TOLERANCE_MS * max(1.0, self.clock.speed))
-            clocks = detector_clocks(await health.clocks(conn), tolerance_ms)
         except BaseException:
             await conn.close()
             raise

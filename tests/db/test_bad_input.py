@@ -1,6 +1,8 @@
 """Each kind of bad input: its reason, whether it is receipted, and that the good batch beside it is taken."""
 
+import asyncio
 import dataclasses
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from server.ingest.open import Beat, Opened, Opener, Refused
 from server.ingest.source import Received
 from wire import seal, topics
 from wire.keys import CityBundle, new_signing_key
@@ -94,6 +97,38 @@ async def test_a_detector_revoked_after_its_batch_was_opened_is_refused(town: To
     assert len(parcel.work.result().opened) == 1
     town.ask("UPDATE detector SET revoked_at = now() WHERE id = 'gw-1'")
     receipts = await town.work_off(parcel)
+    assert [receipt.refused for receipt in receipts] == [((1, "revoked"),)]
+    assert town.count("batch") == 0
+
+
+async def test_a_heartbeat_played_back_as_a_batch_lets_no_batch_be_deleted(town: Town) -> None:
+    beat = town.boxes["gw-1"].beat(town.noon_ms, town.noon_ms)
+    assert await town.take(dataclasses.replace(beat, topic=_topic())) == []
+    assert town.ingest.metrics.refused.labels("wrong-content")._value.get() == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class _Held(Opener):
+    """Opens when it may."""
+
+    may_open: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def open(self, message: Received) -> Opened | Beat | Refused:
+        assert self.may_open.wait(20)
+        return super().open(message)
+
+
+async def test_a_detector_revoked_while_its_batch_is_opened_is_refused(town: Town) -> None:
+    await town.settle(town.noon_ms)
+    opening = town.ingest._opening
+    held = _Held(opening.opener.city, opening.opener.detectors, opening.opener.seal_key)
+    town.ingest._opening = dataclasses.replace(opening, opener=held)
+    being_opened = asyncio.create_task(town.open(_good(town)))
+    await asyncio.sleep(0.05)
+    town.ask("UPDATE detector SET revoked_at = now() WHERE id = 'gw-1'")
+    await town.settle(town.noon_ms)
+    held.may_open.set()
+    receipts = await town.work_off(await being_opened)
     assert [receipt.refused for receipt in receipts] == [((1, "revoked"),)]
     assert town.count("batch") == 0
 
