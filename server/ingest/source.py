@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 MAX_WAITING_OCTETS: Final = 64 * 1024 * 1024
 MAX_FETCH: Final = 500
 """Messages in one micro-batch."""
+MAX_FETCH_OCTETS: Final = 8 * 1024 * 1024
+"""Payload in one micro-batch, but for a first message that is larger: three of them are in hand beside what waits."""
 MAX_RETRY_S: Final = 10.0
 _CONNECT_S: Final = 10.0
 _KEEPALIVE_S: Final = 20
@@ -126,9 +128,16 @@ class MqttSource:
                 await self._arrived.wait()
         if len(self._waiting) < MAX_FETCH:
             await asyncio.sleep(self._linger_s)
+        taken: list[Received] = []
+        octets = 0
         with self._mutex:
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_FETCH))]
-            self._waiting_octets -= sum(len(message.payload) + _MESSAGE_OCTETS for message in taken)
+            while self._waiting and len(taken) < MAX_FETCH:
+                size = len(self._waiting[0].payload) + _MESSAGE_OCTETS
+                if taken and octets + size > MAX_FETCH_OCTETS:
+                    break
+                taken.append(self._waiting.popleft())
+                octets += size
+            self._waiting_octets -= octets
             self._metrics.waiting_octets.set(self._waiting_octets)
         return taken
 
@@ -144,9 +153,10 @@ class MqttSource:
                     break
                 sent.append(self._client.publish(topic, payload, qos=0))
         # Written in order, so the last one stands for all. While the broker takes none, the next ones wait here.
-        if sent and sent[-1].rc == mqtt.MQTT_ERR_SUCCESS:
-            with contextlib.suppress(RuntimeError):  # the connection was lost meanwhile
-                sent[-1].wait_for_publish(_PUBLISH_TIMEOUT_S)
+        ends_s = time.monotonic() + _PUBLISH_TIMEOUT_S
+        with contextlib.suppress(RuntimeError, ValueError):  # it was never queued
+            while sent and not sent[-1].is_published() and self._client.is_connected() and time.monotonic() < ends_s:
+                sent[-1].wait_for_publish(_LOOK_S / 5)
         self._metrics.receipts_unsent.inc(len(receipts) - sum(_is_published(info) for info in sent))
 
     def _new_client(self) -> mqtt.Client:
@@ -188,7 +198,7 @@ class MqttSource:
         while not self._is_over.is_set():
             try:
                 self._session()
-            except OSError:
+            except (OSError, ValueError):  # select says ValueError of a socket that was closed a moment ago
                 pass  # what it was is of no use to anybody: the next attempt says whether it is still so
             except Exception as error:  # whatever it was, deaf for ever is worse
                 log.exception("broker.unexpected", extra={"error": type(error).__name__})

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from server.core.flags import Flag
+from server.ingest.desk import Desk
+from server.ingest.page import Page
 from server.ingest.parcel import Parcel
 from wire.batch import Row
 from wire.clock import Clock
@@ -325,6 +327,26 @@ async def test_what_is_in_hand_when_a_commit_fails_is_committed_once_and_receipt
     assert town.ask("SELECT sequence, stored FROM batch ORDER BY 1") == [(n, 1) for n in (1, 2, 3, 4)]
     assert town.ask("SELECT sum(count) FROM sighting") == [(12,)]
     assert {number for receipt in town.receipts(before) for number in receipt.accepted} == {2, 3, 4}
+
+
+async def test_a_registry_that_changes_on_the_way_is_read_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes, think = [1, 2, 3, 4], Desk.think
+
+    async def change_and_think(desk: Desk, *args: Any) -> Page:
+        if changes:
+            changes.pop()
+            town.ask("UPDATE registry_version SET version = version + 1")
+        return await think(desk, *args)
+
+    monkeypatch.setattr(Desk, "think", change_and_think)
+    message = town.boxes["gw-1"].message(town.tags["t-1"].row(town.noon_ms), at_ms=town.noon_ms)
+    receipts = await town.take(message)
+    changes += [1, 2]
+    await town.settle(town.noon_ms)  # nothing has arrived, only time has passed
+    assert not changes
+    assert [receipt.accepted for receipt in receipts] == [(1,)]
+    assert (town.count("batch"), town.count("fix")) == (1, 1)
+    assert town.ingest.metrics.batches.labels("failed")._value.get() == 0
 
 
 async def test_a_batch_asked_for_in_the_database_meets_what_is_under_way(town: Town) -> None:

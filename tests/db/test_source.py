@@ -82,6 +82,24 @@ async def test_too_much_waiting_is_let_go_and_counted(
     assert len(await source.fetch()) == 10
 
 
+async def test_no_more_is_taken_at_once_than_fits_in_hand(
+    listening: tuple[MqttSource, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, port = listening
+    monkeypatch.setattr(sources, "MAX_FETCH_OCTETS", 3 * (1000 + 512))
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        for number in range(7):
+            await client.publish(
+                topics.sightings(CITY, "gw"), bytes([number]) * (5_000 if number == 4 else 1000), qos=1
+            )
+    got: list[list[int]] = []
+    while sum(map(len, got)) < 7:
+        got.append([message.payload[0] for message in await asyncio.wait_for(source.fetch(), 20)])
+    assert [number for part in got for number in part] == list(range(7))
+    assert max(map(len, got)) <= 3
+    assert [4] in got
+
+
 async def test_a_broker_that_dies_is_waited_for(open_dir: Path) -> None:
     port = free_port()
     config = BrokerConfig(mqtt_port=port, nats_port=free_port())

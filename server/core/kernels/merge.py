@@ -15,6 +15,9 @@ from server.core.kernels.layout import aligned
 from server.core.kernels.line import bare, prefetch, wide
 
 _AHEAD: Final = 16
+_MOST_PACKETS: Final = 2**31 - 1
+"""What a row of the store can count: only a detector that makes packets up gets there."""
+_LEAST_DBM: Final = -128
 _MULTIPLIER: Final = -7046029254386353131  # 2^64 / golden ratio, odd: Knuth, TAOCP 3, 6.4
 
 
@@ -123,7 +126,7 @@ def _merge(rows: Told, suspicious: int, bucket_ms: int, slots: NDArray[np.int32]
             _add(rows, i, out, row)
     for row in range(n):
         if scratch.totals[row] != wide(out.rssi_mean_dbm[row]) * out.counts[row]:
-            out.rssi_mean_dbm[row] = math.floor(scratch.totals[row] / out.counts[row] + 0.5)
+            out.rssi_mean_dbm[row] = max(_LEAST_DBM, math.floor(scratch.totals[row] / out.counts[row] + 0.5))
     return n
 
 
@@ -184,7 +187,7 @@ def _add(rows: Told, i: int, out: Told, row: int) -> None:
         out.lat_deg[row], out.lon_deg[row], out.accuracy_m[row] = rows.lat_deg[i], rows.lon_deg[i], rows.accuracy_m[i]
     out.first_ms[row] = min(out.first_ms[row], rows.first_ms[i])
     out.last_ms[row] = max(out.last_ms[row], rows.last_ms[i])
-    out.counts[row] += rows.counts[i]
+    out.counts[row] = min(wide(out.counts[row]) + rows.counts[i], _MOST_PACKETS)
     out.rssi_best_dbm[row] = max(out.rssi_best_dbm[row], rows.rssi_best_dbm[i])
     out.flags[row] |= rows.flags[i]
 

@@ -116,3 +116,10 @@ def test_many_rows_fill_no_table() -> None:
     merged = merge.merge(told, DOUBT, BUCKET_MS)
     assert np.array_equal(np.sort(merged.tags), np.unique(told.tags))
     assert int(merged.counts.sum()) == n
+
+
+def test_packets_made_up_by_the_billion_are_as_many_as_a_row_can_count() -> None:
+    told = Told._make(np.ones(900, column.dtype) for column in merge.create(0))
+    told = told._replace(counts=np.full(900, 2**31 - 1, np.int32), rssi_mean_dbm=np.full(900, -100, np.int16))
+    merged = merge.merge(told, DOUBT, BUCKET_MS)
+    assert (merged.counts.tolist(), merged.rssi_mean_dbm.tolist()) == ([2**31 - 1], [-128])
