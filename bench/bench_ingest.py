@@ -251,8 +251,8 @@ def show_peers(report: Report, ours: Run, match: Match, absent: dict[str, str]) 
             found[name] = against(match)
         except AbsentError as error:
             absent[name] = error.how
-    rows = [["ingest", 1, *_peer("", ours)]]
-    rows += [[TITLES[name], ours.rows_per_s / run.rows_per_s, *_peer(name, run)] for name, run in found.items()]
+    rows = [["ingest", 1, *_peer(ours)]]
+    rows += [[TITLES[name], ours.rows_per_s / run.rows_per_s, *_peer(run)] for name, run in found.items()]
     rows += [[f"{name}: ABSENT, {absent[name]}", *[""] * 6] for name in TITLES if name in absent]
     report.table(
         "The same load on others; processor seconds for a million raw sightings",
@@ -270,7 +270,7 @@ def show_peers(report: Report, ours: Run, match: Match, absent: dict[str, str]) 
     }
 
 
-def _peer(_name: str, run: Run) -> list[object]:
+def _peer(run: Run) -> list[object]:
     spent = run.cpu_s_per_million
     return [run.rows_per_s, *(spent.get(process, "–") for process in PROCESSES)]
 

@@ -169,12 +169,12 @@ class MqttSource:
 
     def _connected(self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _more: object) -> None:
         if reason.is_failure:
-            raise ConnectionRefusedError(f"the broker says: {reason}")
+            raise PermissionError(f"the broker does not let us in: {reason}")
         client.subscribe(self._filters)
 
     def _subscribed(self, _client: object, _data: object, _mid: object, reasons: list[ReasonCode], _: object) -> None:
         if any(reason.is_failure for reason in reasons):
-            raise ConnectionRefusedError("the broker does not let us listen")
+            raise PermissionError("the broker does not let us listen")
         log.info("broker.connected", extra={"attempt": self._attempt})
         self._attempt = 0
         self._metrics.broker_up.set(1)
@@ -196,17 +196,19 @@ class MqttSource:
     def _listen(self) -> None:
         """Reconnect for ever, with growing pauses that differ between workers."""
         while not self._is_over.is_set():
+            why = "closed"
             try:
                 self._session()
-            except (OSError, ValueError):  # select says ValueError of a socket that was closed a moment ago
-                pass  # what it was is of no use to anybody: the next attempt says whether it is still so
+            except (OSError, ValueError) as error:  # select says ValueError of a socket that was closed a moment ago
+                why = type(error).__name__
             except Exception as error:  # whatever it was, deaf for ever is worse
-                log.exception("broker.unexpected", extra={"error": type(error).__name__})
+                why = type(error).__name__
+                log.exception("broker.unexpected", extra={"error": why})
             self._metrics.broker_up.set(0)
             if not self._is_over.is_set():
                 self._attempt += 1
                 delay_s = random.uniform(0.1, min(MAX_RETRY_S, 0.2 * 2 ** min(self._attempt, 10)))  # noqa: S311
-                log.warning("broker.lost", extra={"attempt": self._attempt, "delay_s": round(delay_s, 2)})
+                log.warning("broker.lost", extra={"error": why, "attempt": self._attempt, "delay_s": round(delay_s, 2)})
                 self._is_over.wait(delay_s)
 
     def _session(self) -> None:
