@@ -1,6 +1,5 @@
 """Columns that the steps hand to each other, one row a tag, detector and window."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -57,28 +56,22 @@ class Heard:
         return type(self)(*(getattr(self, field.name)[which] for field in fields(self)))
 
     @classmethod
-    def concat(cls, parts: Sequence["Heard"]) -> "Heard":
-        """Return all rows of `parts`, in their order; no part gives no row."""
-        if not parts:
-            return _empty()
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-
-def _empty() -> Heard:
-    kinds: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
-        "batches": (np.int32, (0,)),
-        "detectors": (np.int32, (0,)),
-        "kinds": (np.uint8, (0,)),
-        "ids": (np.uint64, (0,)),
-        "sealed": (np.uint8, (0, 6)),
-        "rssi_best_dbm": (np.int16, (0,)),
-        "rssi_mean_dbm": (np.int16, (0,)),
-        "counts": (np.int32, (0,)),
-        "first_ms": (np.int64, (0,)),
-        "last_ms": (np.int64, (0,)),
-        "lat_deg": (np.float64, (0,)),
-        "lon_deg": (np.float64, (0,)),
-        "accuracy_m": (np.float32, (0,)),
-        "clock_error_ms": (np.int64, (0,)),
-    }
-    return Heard(*(np.empty(shape, dtype=dtype) for dtype, shape in kinds.values()))
+    def none(cls) -> Self:
+        """Return no rows."""
+        kinds: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+            "batches": (np.int32, (0,)),
+            "detectors": (np.int32, (0,)),
+            "kinds": (np.uint8, (0,)),
+            "ids": (np.uint64, (0,)),
+            "sealed": (np.uint8, (0, 6)),
+            "rssi_best_dbm": (np.int16, (0,)),
+            "rssi_mean_dbm": (np.int16, (0,)),
+            "counts": (np.int32, (0,)),
+            "first_ms": (np.int64, (0,)),
+            "last_ms": (np.int64, (0,)),
+            "lat_deg": (np.float64, (0,)),
+            "lon_deg": (np.float64, (0,)),
+            "accuracy_m": (np.float32, (0,)),
+            "clock_error_ms": (np.int64, (0,)),
+        }
+        return cls(*(np.empty(shape, dtype=dtype) for dtype, shape in kinds.values()))

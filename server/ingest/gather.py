@@ -21,7 +21,7 @@ def gather(fresh: Sequence[Opened], corrections_ms: NDArray[np.int64], errors_ms
         errors_ms: of each batch, how far its times may be off then.
     """
     if not fresh:
-        return Heard.concat([])
+        return Heard.none()
     lengths = [len(opened.batch) for opened in fresh]
     numbers = np.repeat(np.arange(len(fresh), dtype=np.int32), lengths)
     received_ms = np.array([opened.received_ms for opened in fresh], np.int64)[numbers]
