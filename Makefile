@@ -27,7 +27,7 @@ MINUTES ?= 10
 SEED    ?=
 SPARE   ?=
 
-DEBIAN := chromium dbus tshark fonts-noto-cjk mosquitto
+DEBIAN := chromium dbus tshark fonts-noto-cjk mosquitto ffmpeg openssl
 BENCH_DEBIAN  := redis-server postgresql-postgis
 BENCH_OPTIONS := $(if $(filter-out 0 false no,$(JSON)),--json) $(if $(filter-out 0 false no,$(SMALL)),--small)
 

@@ -28,12 +28,16 @@ class CityBundle:
     Attributes:
         city: id, as in topics.
         seal_key: batches are sealed to it.
-        receipt_key: P-256; receipts and orders are signed by it.
+        receipt_key: P-256; receipts are signed by it.
+        order_key: P-256; orders, masks and settings are signed by it. None: the city gives none.
+        footage_key: the keys of recorded footage are sealed to it. None: the city records nothing.
     """
 
     city: str
     seal_key: X25519PublicKey
     receipt_key: ec.EllipticCurvePublicKey
+    order_key: ec.EllipticCurvePublicKey | None = None
+    footage_key: X25519PublicKey | None = None
 
     def to_json(self) -> str:
         """Return the text of `city.json`."""
@@ -42,6 +46,8 @@ class CityBundle:
             "seal_key": encode_public(self.seal_key),
             "receipt_key": encode_public(self.receipt_key),
         }
+        later = {"order_key": self.order_key, "footage_key": self.footage_key}
+        table |= {name: encode_public(key) for name, key in later.items() if key is not None}
         return json.dumps(table, indent=1) + "\n"
 
     @classmethod
@@ -55,11 +61,18 @@ class CityBundle:
             table = json.loads(text)
             city = check_id(table["city"])
             seal_key, receipt_key = _public(table["seal_key"]), _public(table["receipt_key"])
+            order_key, footage_key = (
+                _public(table[name]) if name in table else None for name in ("order_key", "footage_key")
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, TopicError) as error:
             raise KeyFileError("not a city.json") from error
-        if not isinstance(seal_key, X25519PublicKey):
-            raise KeyFileError("seal_key is not an X25519 key")
-        return cls(city, seal_key, _on_p256(receipt_key))
+        return cls(
+            city,
+            _on_25519(seal_key, "seal_key"),
+            _on_p256(receipt_key),
+            None if order_key is None else _on_p256(order_key),
+            None if footage_key is None else _on_25519(footage_key, "footage_key"),
+        )
 
     def save(self, path: str | Path) -> None:
         """Write `city.json`, readable by all: it holds nothing secret."""
@@ -92,6 +105,15 @@ def decode_public(text: str) -> ec.EllipticCurvePublicKey:
         KeyFileError: not base64, not a key, or another kind of key.
     """
     return _on_p256(_public(text))
+
+
+def decode_seal_public(text: str) -> X25519PublicKey:
+    """Return the X25519 public key in base64 of its SubjectPublicKeyInfo.
+
+    Raises:
+        KeyFileError: not base64, not a key, or another kind of key.
+    """
+    return _on_25519(_public(text), "the key")
 
 
 def new_signing_key() -> ec.EllipticCurvePrivateKey:
@@ -150,6 +172,12 @@ def _public(text: str) -> object:
 def _on_p256(key: object) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise KeyFileError("not a P-256 public key")
+    return key
+
+
+def _on_25519(key: object, name: str) -> X25519PublicKey:
+    if not isinstance(key, X25519PublicKey):
+        raise KeyFileError(f"{name} is not an X25519 key")
     return key
 
 

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from wire import cbor
+from wire import fields as _f
+from wire.condition import Condition
 from wire.errors import MessageError
 
-VERSION: Final = 1
-MAX_OCTETS: Final = 65_536
+VERSION: Final = _f.VERSION
+MAX_OCTETS: Final = _f.MAX_OCTETS
 MAX_SETTLED: Final = 4_096
-MAX_REASON: Final = 200
+MAX_REASON: Final = _f.MAX_TEXT
 STATES: Final = ("online", "offline")
-_UINT32, _UINT53 = 2**32, 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Heartbeat:
         software: name and version.
         state: "online" or "offline".
         rows_total: rows ever put into the outbox in this epoch.
+        condition: of the machine, its radio and its camera; None from detectors that tell none.
     """
 
     detector: str
@@ -46,6 +47,7 @@ class Heartbeat:
     software: str = ""
     state: str = "online"
     rows_total: int = 0
+    condition: Condition | None = None
 
     @classmethod
     def will(cls, detector: str, epoch: int = 0) -> Self:
@@ -54,7 +56,8 @@ class Heartbeat:
 
     def encode(self) -> bytes:
         """Return the heartbeat as CBOR."""
-        return _dumps(
+        condition = {} if self.condition is None else {13: self.condition.to_map()}
+        return _f.dumps(
             {
                 1: self.detector,
                 2: self.epoch,
@@ -68,6 +71,7 @@ class Heartbeat:
                 10: self.software,
                 11: self.state,
                 12: self.rows_total,
+                **condition,
             }
         )
 
@@ -78,23 +82,24 @@ class Heartbeat:
         Raises:
             MessageError: malformed or of an unknown version.
         """
-        fields = _loads(data)
-        state = _text(fields, 11)
+        fields = _f.loads(data)
+        state = _f.text(fields, 11)
         if state not in STATES:
             raise MessageError("a heartbeat's state is online or offline")
         return cls(
-            detector=_text(fields, 1),
-            epoch=_uint(fields, 2, _UINT32),
-            sent_at_ms=_uint(fields, 3),
-            uptime_s=_uint(fields, 4),
-            queued_batches=_uint(fields, 5),
-            oldest_queued_ms=None if fields.get(6) is None else _uint(fields, 6),
-            heard=_uint(fields, 7),
-            dropped=_uint(fields, 8),
-            errors=_uint(fields, 9),
-            software=_text(fields, 10),
+            detector=_f.text(fields, 1),
+            epoch=_f.uint(fields, 2, _f.UINT32),
+            sent_at_ms=_f.uint(fields, 3),
+            uptime_s=_f.uint(fields, 4),
+            queued_batches=_f.uint(fields, 5),
+            oldest_queued_ms=None if fields.get(6) is None else _f.uint(fields, 6),
+            heard=_f.uint(fields, 7),
+            dropped=_f.uint(fields, 8),
+            errors=_f.uint(fields, 9),
+            software=_f.text(fields, 10),
             state=state,
-            rows_total=_uint(fields, 12),
+            rows_total=_f.uint(fields, 12),
+            condition=None if fields.get(13) is None else Condition.from_map(fields[13]),
         )
 
 
@@ -115,7 +120,7 @@ class Receipt:
         if len(self.accepted) + len(self.refused) > MAX_SETTLED:
             raise MessageError(f"a receipt settles at most {MAX_SETTLED} batches")
         refused = [[sequence, reason[:MAX_REASON]] for sequence, reason in self.refused]
-        return _dumps({1: self.epoch, 2: list(self.accepted), 3: refused})
+        return _f.dumps({1: self.epoch, 2: list(self.accepted), 3: refused})
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -124,14 +129,14 @@ class Receipt:
         Raises:
             MessageError: malformed or of an unknown version.
         """
-        fields = _loads(data)
+        fields = _f.loads(data)
         accepted, refused = fields.get(2, []), fields.get(3, [])
         if not isinstance(accepted, list) or not isinstance(refused, list):
             raise MessageError("a receipt lists what it settles")
         if len(accepted) + len(refused) > MAX_SETTLED:
             raise MessageError(f"a receipt settles at most {MAX_SETTLED} batches")
         return cls(
-            epoch=_uint(fields, 1, _UINT32),
+            epoch=_f.uint(fields, 1, _f.UINT32),
             accepted=tuple(_sequence(item) for item in accepted),
             refused=tuple(_refusal(item) for item in refused),
         )
@@ -155,7 +160,7 @@ class Order:
 
     def encode(self) -> bytes:
         """Return the order as CBOR."""
-        return _dumps({1: self.sequence, 2: self.issued_at_ms, 3: self.kind, 4: dict(self.body)})
+        return _f.dumps({1: self.sequence, 2: self.issued_at_ms, 3: self.kind, 4: dict(self.body)})
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -164,52 +169,18 @@ class Order:
         Raises:
             MessageError: malformed or of an unknown version.
         """
-        fields = _loads(data)
+        fields = _f.loads(data)
         body = fields.get(4, {})
         if not isinstance(body, dict) or not all(isinstance(key, str) for key in body):
             raise MessageError("an order's body is a map with text keys")
-        return cls(_uint(fields, 1), _uint(fields, 2), _text(fields, 3), body)
-
-
-def _dumps(fields: dict[int, object]) -> bytes:
-    return cbor.dumps({0: VERSION, **fields})
-
-
-def _loads(data: bytes) -> dict[Any, Any]:
-    try:
-        fields = cbor.loads(data, max_octets=MAX_OCTETS)
-    except cbor.CborError as error:
-        raise MessageError(f"not CBOR of ours: {error}") from error
-    if not isinstance(fields, dict):
-        raise MessageError("a message is a map")
-    version = fields.get(0)
-    if type(version) is not int or version != VERSION:
-        raise MessageError("a version that we do not know")
-    return fields
-
-
-def _uint(fields: Mapping[Any, Any], key: int, limit: int = _UINT53) -> int:
-    return _below(fields.get(key), limit, f"field {key}")
-
-
-def _below(value: object, limit: int, name: str) -> int:
-    if type(value) is not int or not 0 <= value < limit:
-        raise MessageError(f"{name} is not a number in range")
-    return value
+        return cls(_f.uint(fields, 1), _f.uint(fields, 2), _f.text(fields, 3), body)
 
 
 def _sequence(item: object) -> int:
-    return _below(item, _UINT53, "a sequence")
+    return _f.below(item, _f.UINT53, "a sequence")
 
 
 def _refusal(item: object) -> tuple[int, str]:
     if not isinstance(item, list) or len(item) != 2 or not isinstance(item[1], str):
         raise MessageError("a refusal is a sequence and a reason")
     return _sequence(item[0]), item[1][:MAX_REASON]
-
-
-def _text(fields: Mapping[Any, Any], key: int) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str) or len(value) > MAX_REASON:
-        raise MessageError(f"field {key} is not a short text")
-    return value

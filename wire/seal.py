@@ -1,6 +1,6 @@
 """The envelope: HPKE (RFC 9180) to the city's key inside a COSE_Sign1 (RFC 9052) by the sender's key.
 
-Sealed messages carry batches. Signed-only messages carry receipts, orders and heartbeats. A detector keeps no nonce,
+Sealed messages carry batches, and orders that hold keys. All others are signed only. A detector keeps no nonce,
 so a power cut, a restored card or a clone reveals nothing; a stolen one cannot read its own queue.
 """
 
@@ -21,7 +21,18 @@ __all__ = ["Envelope", "Header", "kid", "parse", "peek", "seal", "sign", "unseal
 
 HPKE_INFO: Final = b"mimamori/seal/1"
 """Domain string; the protected header's octets follow it in HPKE's `info`."""
-CONTENTS: Final = ("sightings", "heartbeat", "receipt", "order")
+CONTENTS: Final = (
+    "sightings",
+    "heartbeat",
+    "receipt",
+    "order",
+    "report",
+    "mask",
+    "settings",
+    "renewal",
+    "upload",
+    "manifest",
+)
 VERSION: Final = 1
 _OURS: Final = -70_000  # a private-use label of the protected header, listed as critical
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
@@ -34,13 +45,13 @@ class Header:
 
     Attributes:
         city: id.
-        detector: id of the sender, or, on receipts and orders, of the addressee.
+        detector: id of the sender; on receipts, orders, masks and settings, of the addressee.
         epoch: 32 bits, drawn anew with each new outbox.
         sequence: of the batch, order or heartbeat within the epoch.
         sealed_at_ms: sender's time, Unix milliseconds.
         recipient_kid: 8 octets, or none on a message that is signed only.
         signer_kid: 8 octets.
-        content: "sightings", "heartbeat", "receipt" or "order".
+        content: one of `CONTENTS`; see docs/WIRE.md.
     """
 
     city: str

@@ -7,12 +7,13 @@ from wire.errors import TopicError
 
 _ROOT = "mimamori/1"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_LEAVES = ("sightings", "heartbeat", "receipts", "orders")
+_LEAVES = ("sightings", "heartbeat", "receipts", "orders", "reports")
 
 ALL_SIGHTINGS = f"{_ROOT}/+/+/sightings"
 ALL_HEARTBEATS = f"{_ROOT}/+/+/heartbeat"
 ALL_RECEIPTS = f"{_ROOT}/+/+/receipts"
 ALL_ORDERS = f"{_ROOT}/+/+/orders"
+ALL_REPORTS = f"{_ROOT}/+/+/reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ def receipts(city: str, detector: str) -> str:
 def orders(city: str, detector: str) -> str:
     """Return where the server sends signed orders to a detector, QoS 0."""
     return _topic(city, detector, "orders")
+
+
+def reports(city: str, detector: str) -> str:
+    """Return where a gateway publishes the signed entries of its own log, QoS 1."""
+    return _topic(city, detector, "reports")
 
 
 def city_filter(city: str, leaf: str) -> str:
