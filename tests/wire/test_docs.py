@@ -11,7 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from privacy.masks import Mask
 from wire import batch, cose, eid, frames, seal, status, telemetry
+from wire.camera_settings import CameraSettings
+from wire.condition import CAMERA_STATES, Condition
+from wire.entry import Entry
 from wire.errors import WireError
 from wire.messages import Heartbeat, Order, Receipt
 
@@ -91,6 +95,24 @@ def check_order(data: bytes) -> None:
     assert Order.decode(data).encode() == data
 
 
+def check_entry(data: bytes) -> None:
+    assert Entry.decode(data) == Entry(
+        5, 1_795_000_020_000, "order.done", {"sequence": 3, "kind": "thaw"}, bytes(range(32))
+    )
+    assert Entry.decode(data).encode() == data
+
+
+def check_mask(data: bytes) -> None:
+    square = ((0.1, 0.1), (0.4, 0.1), (0.4, 0.5), (0.1, 0.5))
+    assert Mask.decode(data) == Mask("gw-001", 2, (square,), 1_795_000_000_000)
+    assert Mask.decode(data).encode() == data
+
+
+def check_settings(data: bytes) -> None:
+    assert CameraSettings.decode(data).retention_days == 14
+    assert CameraSettings.decode(data).encode() == data
+
+
 CHECKS: dict[str, Callable[[bytes], None]] = {
     "tag-sealed": check_sealed_tag,
     "tag-plain": check_plain_tag,
@@ -101,6 +123,9 @@ CHECKS: dict[str, Callable[[bytes], None]] = {
     "heartbeat": check_heartbeat,
     "receipt": check_receipt,
     "order": check_order,
+    "entry": check_entry,
+    "mask": check_mask,
+    "settings": check_settings,
 }
 
 
@@ -113,7 +138,7 @@ def test_an_example_is_what_the_code_reads_and_writes(name: str) -> None:
     CHECKS[name](HEX[name])
 
 
-@pytest.mark.parametrize("rule", ["batch", "header", "envelope", "heartbeat", "receipt", "order"])
+@pytest.mark.parametrize("rule", [name for name in CHECKS if ("cddl", name) in BLOCKS])
 def test_an_example_follows_its_cddl(rule: str) -> None:
     assert holds(rule, HEX[rule])
 
@@ -134,6 +159,9 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "heartbeat": Heartbeat.decode,
     "receipt": Receipt.decode,
     "order": Order.decode,
+    "entry": Entry.decode,
+    "mask": Mask.decode,
+    "settings": CameraSettings.decode,
 }
 
 
@@ -146,6 +174,24 @@ def test_what_the_cddl_forbids_the_code_refuses(rule: str) -> None:
             if not holds(rule, data):
                 with pytest.raises(WireError):
                     READERS[rule](data)
+
+
+def test_a_condition_follows_its_cddl() -> None:
+    whole = Condition(
+        is_clock_synced=True, clock_error_ms=3, adverts_per_min=900, disk_free_mb=8_000, temp_cdeg=-512,
+        cpu_permille=310, rss_mb=140, rows_thinned=0, order_sequence=4, camera="recording", camera_fps_centi=1_498,
+        mask_version=2, footage_from_ms=1, footage_mb=900, footage_chain=bytes(32), is_parked=False,
+        certificate_until_ms=9,
+    )  # fmt: skip
+    assert None not in {getattr(whole, name) for name in whole.__slots__}
+    assert holds("condition", cbor2.dumps(whole.to_map()))
+    for state in CAMERA_STATES:
+        assert holds("condition", cbor2.dumps(Condition(camera=state).to_map()))
+
+
+def test_every_content_of_the_code_is_in_the_document() -> None:
+    header = BLOCKS["cddl", "header"]
+    assert {f'"{content}"' for content in seal.CONTENTS} == set(re.findall(r'"[a-z]+"', header))
 
 
 def test_a_new_field_is_within_the_cddl_and_the_code() -> None:
