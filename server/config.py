@@ -19,9 +19,10 @@ from server.errors import ConfigError
 from wire.clock import Clock
 
 DEFAULT_FILE: Final = Path(".mimamori/mimamori.toml")
-ROLES: Final = ("mimamori", "ingest", "api", "notify")
+ROLES: Final = ("mimamori", "ingest", "api", "notify", "gate")
 """Database roles: the owner, and one of least rights for each process."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 _ALIASES: Final = {"MIMAMORI_NATS_SERVER": "MIMAMORI_BROKER_NATS_SERVER"}
 _OTHER_PROGRAMS: Final = ("EDGE", "DETECTOR", "SIM", "DEMO", "WEB", "SKIP", "TEST", "BENCH")
 _Section = TypeVar("_Section")
@@ -156,6 +157,29 @@ class NotifyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentConfig:
+    """How gateways come to their certificates, and what they are told.
+
+    Attributes:
+        server_url: `https://host` that tickets name; "" means `http.public_url`.
+        broker_url: `mqtts://host:port` that enrolled gateways are told; "" means the broker that this server uses.
+        broker_names: DNS names and IP addresses of the broker, by spaces; `localhost` and 127.0.0.1 are always in it.
+        gateway_days: how long a gateway's certificate is in force; it is renewed when two thirds are over.
+    """
+
+    server_url: str = ""
+    broker_url: str = ""
+    broker_names: str = ""
+    gateway_days: int = 30
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.gateway_days <= 398:
+            raise ConfigError(f"enrolment.gateway_days: 1 to 398, not {self.gateway_days}")
+        if wrong := [name for name in self.broker_names.split() if not _HOST.fullmatch(name)]:
+            raise ConfigError(f"enrolment.broker_names: not a DNS name or IP address: {wrong[0]!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """All a server process knows of its surroundings.
 
@@ -172,11 +196,12 @@ class ServerConfig:
     http: HttpConfig = field(default_factory=HttpConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
+    enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
     clock: Clock = field(default_factory=Clock)
 
     @property
     def keys_dir(self) -> Path:
-        """Where `mimamori init` puts seal.pem, receipt.pem, vapid.pem, kek.bin, history.bin and city.json."""
+        """Where `mimamori init` puts the keys, ca.pem and city.json; see `server/keys.py`."""
         return self.state_dir / "keys"
 
     @property
@@ -301,6 +326,7 @@ def _sections() -> dict[str, type[Any]]:
         "http": HttpConfig,
         "ingest": IngestConfig,
         "notify": NotifyConfig,
+        "enrolment": EnrolmentConfig,
     }
 
 

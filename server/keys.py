@@ -1,73 +1,125 @@
-"""The city's keys: made once by `mimamori init`, each in a file of its own, 0600."""
+"""The city's keys: made once by `mimamori init`, each in a file of its own, 0600.
 
-import os
+Certificates of the broker and of our own programs are made here too, and anew when two thirds of their life are over.
+"""
+
+import datetime as dt
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from server.config import ServerConfig
+from server.enrolment import authority, profile, vault
+from server.enrolment.authority import Authority
+from server.enrolment.profile import Profile
 from server.registry.kek import load as load_kek
 from wire.keys import CityBundle, load_seal_key, load_signing_key, new_signing_key, save_private
 
 SEAL: Final = "seal.pem"
 RECEIPT: Final = "receipt.pem"
+ORDER: Final = "order.pem"
+"""Signs orders, masks and settings for gateways."""
+FOOTAGE: Final = "footage.pem"
+"""Opens the keys of recorded footage; may be kept away from the servers once its public half is in city.json."""
 VAPID: Final = "vapid.pem"
 KEK: Final = "kek.bin"
 HISTORY: Final = "history.bin"
 """Wraps the wards' data keys in the key store."""
 CITY: Final = "city.json"
+CA: Final = "ca"
+"""Folder of the certificate authority."""
+CA_PEM: Final = "ca.pem"
+"""The root's certificate, published beside city.json."""
+BROKER: Final = "broker"
+"""broker.key and broker.pem: the broker's TLS identity."""
+SERVICES: Final = ("ingest", "api", "gate")
+"""service-NAME.key and service-NAME.pem: our programs' TLS identities as clients of the broker."""
+_LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
 _KEK_BYTES: Final = 32
 
 
-def make(config: ServerConfig) -> list[Path]:
-    """Make the keys that are missing and `city.json`; return the new files. Keys that are there are never replaced.
+def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
+    """Make the keys that are missing, certificates that are due, `ca.pem` and `city.json`; return the new files.
 
-    A power cut leaves each file whole or missing, never in part.
+    Keys that are there are never replaced. A power cut leaves each file whole or missing, never in part.
+
+    Args:
+        config: of the server.
+        now: wall time; None asks the clock.
 
     Raises:
-        KeysError: kek.bin or history.bin is there, but cut short or empty.
+        KeysError: kek.bin or history.bin is there, but cut short or empty; or the authority's files are broken.
         wire.errors.KeyFileError: one of the others is there and is not what its name says.
     """
     folder = config.keys_dir
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    before = set(folder.iterdir())
-    if not (folder / SEAL).exists():
-        save_private(folder / SEAL, X25519PrivateKey.generate())
-    for name in (RECEIPT, VAPID):
+    before = set(folder.rglob("*"))
+    for name in (SEAL, FOOTAGE):
+        if not (folder / name).exists():
+            save_private(folder / name, X25519PrivateKey.generate())
+    for name in (RECEIPT, ORDER, VAPID):
         if not (folder / name).exists():
             save_private(folder / name, new_signing_key())
     for name in (KEK, HISTORY):
         if not (folder / name).exists():
-            _save(folder / name, secrets.token_bytes(_KEK_BYTES))
+            vault.write(folder / name, secrets.token_bytes(_KEK_BYTES), mode=0o600)
         load_kek(folder / name)
-    seal_key, receipt_key = load_seal_key(folder / SEAL), load_signing_key(folder / RECEIPT)
     load_signing_key(folder / VAPID)
-    bundle = CityBundle(config.city.id, seal_key.public_key(), receipt_key.public_key())
-    _save(folder / CITY, bundle.to_json().encode(), mode=0o644)
-    _sync(folder)
-    return sorted(set(folder.iterdir()) - before)
+    vault.write(folder / CITY, _bundle(config).to_json().encode(), mode=0o644)
+    make_certificates(config, now=now or dt.datetime.now(dt.UTC))
+    return sorted(file for file in set(folder.rglob("*")) - before if file.is_file())
 
 
-def _save(file: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Write a file in one step: what has its name is whole and on the disk."""
-    fresh = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(file)
+def make_certificates(config: ServerConfig, *, now: dt.datetime) -> list[Path]:
+    """Make the authority where it is missing, and certificates that are missing, due or of other names.
+
+    Returns:
+        The certificates that are new: whoever uses one has to read it again.
+
+    Raises:
+        KeysError: the authority's files are broken.
+        AuthorityError: the issuing certificate has ended.
+    """
+    folder = config.keys_dir
+    city = Authority.create(folder / CA, config.city.id, now=now)
+    vault.write(folder / CA_PEM, city.ca_pem.encode(), mode=0o644)
+    return list(_renewed(config, city, now))
 
 
-def _sync(folder: Path) -> None:
-    """Put the names of new files on the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _renewed(config: ServerConfig, city: Authority, now: dt.datetime) -> Iterator[Path]:
+    names = tuple(dict.fromkeys((*_LOCAL_NAMES, *config.enrolment.broker_names.split())))
+    wanted = {BROKER: profile.broker(names), **{f"service-{name}": profile.service(name) for name in SERVICES}}
+    for stem, what in wanted.items():
+        key = vault.signing_key(config.keys_dir / f"{stem}.key")
+        file = config.keys_dir / f"{stem}.pem"
+        if not _is_good(file, city, what, now=now, key=key.public_key()):
+            chain = city.chain_pem(city.issue(what, key.public_key(), now=now))
+            vault.write(file, chain.encode(), mode=0o644)
+            yield file
+
+
+def _is_good(file: Path, city: Authority, what: Profile, *, now: dt.datetime, key: object) -> bool:
+    if not file.exists():
+        return False
+    certificate = vault.certificate(file)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    is_ours = certificate.public_key() == key and names == what.alternatives(city.city)
+    return is_ours and not authority.is_due(certificate, now=now)
+
+
+def _bundle(config: ServerConfig) -> CityBundle:
+    folder = config.keys_dir
+    return CityBundle(
+        config.city.id,
+        load_seal_key(folder / SEAL).public_key(),
+        load_signing_key(folder / RECEIPT).public_key(),
+        load_signing_key(folder / ORDER).public_key(),
+        load_seal_key(folder / FOOTAGE).public_key(),
+    )
 
 
 def city_file(config: ServerConfig) -> Path:

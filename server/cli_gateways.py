@@ -1,0 +1,1 @@
+"""The commands of `mimamori ca` and `mimamori gateway`."""
