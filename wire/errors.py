@@ -31,6 +31,10 @@ class KeyFileError(WireError):
     """A key or city file is missing, unreadable or holds another kind of key."""
 
 
+class EnrolmentError(WireError):
+    """A ticket, or the answer to a gateway that enrols, is malformed, forged or of another city."""
+
+
 class ConfigError(WireError):
     """A configuration file cannot be used.
 

@@ -39,16 +39,19 @@ class CityBundle:
     order_key: ec.EllipticCurvePublicKey | None = None
     footage_key: X25519PublicKey | None = None
 
-    def to_json(self) -> str:
-        """Return the text of `city.json`."""
+    def to_table(self) -> dict[str, str]:
+        """Return the object in `city.json`."""
         table = {
             "city": self.city,
             "seal_key": encode_public(self.seal_key),
             "receipt_key": encode_public(self.receipt_key),
         }
         later = {"order_key": self.order_key, "footage_key": self.footage_key}
-        table |= {name: encode_public(key) for name, key in later.items() if key is not None}
-        return json.dumps(table, indent=1) + "\n"
+        return table | {name: encode_public(key) for name, key in later.items() if key is not None}
+
+    def to_json(self) -> str:
+        """Return the text of `city.json`."""
+        return json.dumps(self.to_table(), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -14,9 +14,10 @@ from server.api import problems
 from server.api.bridge import Bridge
 from server.api.hub import Hub
 from server.api.metrics import Metrics
-from server.api.rates import BatchRates
+from server.api.rates import BatchRates, EnrolmentRates
 from server.api.townmap import TownMap
 from server.config import ServerConfig
+from server.enrolment.desk import EnrolmentDesk
 from server.history.keyring import KeyRing
 from server.store import family
 from server.store.pool import Pool
@@ -36,6 +37,8 @@ class Parts:
     hub: Hub
     bridge: Bridge
     batch_rates: BatchRates
+    enrolment: EnrolmentDesk
+    enrolment_rates: EnrolmentRates
     metrics: Metrics
     town_map: TownMap
     keys: KeyRing

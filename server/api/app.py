@@ -22,18 +22,19 @@ from starlette.responses import Response
 
 from server.accounts.sessions import SessionRules, Sessions, wall_ms
 from server.accounts.signin import SignIn, SignInLimits
-from server.api import batches, events, live, me, monitor, openapi, place, problems, push, session, track
+from server.api import batches, enrolment, events, live, me, monitor, openapi, place, problems, push, session, track
 from server.api import map as town
 from server.api.access import Parts
 from server.api.bridge import Bridge
 from server.api.guard import BodyLimit, LastResort, SameSite, SecurityHeaders
 from server.api.hub import Hub, HubSettings
 from server.api.metrics import AccessLog, Metrics
-from server.api.rates import BatchLimits, BatchRates
+from server.api.rates import BatchLimits, BatchRates, EnrolmentLimits, EnrolmentRates
 from server.api.townmap import TownMap
 from server.api.vapid import public_key
 from server.api.web import STATIC_DIR, WebApp
 from server.config import HttpConfig, ServerConfig
+from server.enrolment.desk import EnrolmentDesk
 from server.errors import ServerError
 from server.history.errors import KeyStoreError
 from server.history.keyring import KeyRing
@@ -55,6 +56,7 @@ class Knobs:
         rules: how long sessions live.
         limits: how often one may try to sign in.
         batches: how often batches may be posted.
+        enrolments: how often gateways may ask for a certificate.
         now_ms: the wall clock that sessions live by.
         static_dir: the built web app.
     """
@@ -62,6 +64,7 @@ class Knobs:
     rules: SessionRules = field(default_factory=SessionRules)
     limits: SignInLimits = field(default_factory=SignInLimits)
     batches: BatchLimits = field(default_factory=BatchLimits)
+    enrolments: EnrolmentLimits = field(default_factory=EnrolmentLimits)
     now_ms: Callable[[], int] = wall_ms
     static_dir: Path = STATIC_DIR
 
@@ -80,7 +83,7 @@ def create_app(config: ServerConfig, pool: Pool, knobs: Knobs | None = None) -> 
         generate_unique_id_function=_operation_id,
     )
     app.state.parts = parts
-    for module in (session, me, place, track, events, live, push, batches, town, monitor):
+    for module in (session, me, place, track, events, live, push, batches, enrolment, town, monitor):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # the way FastAPI documents
@@ -102,6 +105,8 @@ def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
         bridge=Bridge(config.mqtt_url(), config.city.id, receipt_key=bundle.receipt_key, metrics=metrics),
         batch_rates=BatchRates(knobs.batches),
+        enrolment=EnrolmentDesk(config, pool, knobs.now_ms),
+        enrolment_rates=EnrolmentRates(knobs.enrolments),
         metrics=metrics,
         town_map=town_map,
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),

@@ -10,7 +10,7 @@ from server.api import problems
 from server.api.access import PartsNow
 from server.api.bridge import BrokerDownError, CrowdedError, NoReceiptError
 from server.api.guard import BATCHES_PATH
-from server.api.rates import TooManyBatchesError
+from server.api.rates import TooManyError
 from wire import seal
 from wire.errors import WireError
 
@@ -65,7 +65,7 @@ async def post_batch(parts: PartsNow, request: Request) -> Response:
         raise problems.ProblemError(problems.INVALID)
     try:
         await parts.batch_rates.spend(header.detector)
-    except TooManyBatchesError as error:
+    except TooManyError as error:
         outcomes.labels(problems.TOO_MANY.code).inc()
         raise problems.ProblemError(problems.TOO_MANY, {"retry-after": str(error.retry_after_s)}) from None
     try:

@@ -42,6 +42,12 @@ class Metrics:
             "mimamori_api_live_ended", "streams ended by the server", ["reason"], registry=self.registry
         )
         self.batches = Counter("mimamori_api_batches", "batches posted over HTTPS", ["outcome"], registry=self.registry)
+        self.enrolments = Counter(
+            "mimamori_api_enrolments",
+            "gateways that asked for a certificate",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
         self.broker = Gauge("mimamori_api_broker_up", "1 while the broker is connected", registry=self.registry)
 
     def text(self) -> bytes:

@@ -25,6 +25,7 @@ TAGS: Final = [
     {"name": "notices", "description": "通知 / Web Push"},
     {"name": "map", "description": "地図 / the town"},
     {"name": "detectors", "description": "検知する端末 / sealed batches"},
+    {"name": "gateways", "description": "ゲートウェイの登録 / enrolment of gateways"},
     {"name": "operation", "description": "運用 / health and counters"},
 ]
 _EXTRA: Final[dict[str, type[BaseModel]]] = {"Problem": ProblemBody, "LivePlace": LivePlace, "LiveEvent": LiveEvent}

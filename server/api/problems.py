@@ -47,6 +47,12 @@ WRONG_CODE = Problem(
 CROSS_SITE = Problem(
     403, "cross-site", "ほかのサイトからの操作は受け付けません。", "Requests from other sites are not accepted."
 )
+NOT_ENROLLED = Problem(
+    403,
+    "enrolment-refused",
+    "登録できません。市の担当者に新しい登録票をもらってください。",
+    "This gateway may not have a certificate. Ask the city for a new ticket.",
+)
 NOT_FOUND = Problem(404, "not-found", "見つかりませんでした。", "There is no such thing, or it is not yours to see.")
 NOT_SEEN_YET = Problem(
     404, "not-seen-yet", "まだ一度も検知されていません。", "The tag has not been heard by any detector yet."
@@ -84,6 +90,7 @@ ALL: Final = (
     NOT_SIGNED_IN,
     WRONG_CODE,
     CROSS_SITE,
+    NOT_ENROLLED,
     NOT_FOUND,
     NOT_SEEN_YET,
     NOT_ALLOWED,

@@ -1,9 +1,10 @@
-"""How many batches may be posted: of one detector, and of all together."""
+"""How many batches may be posted and certificates asked for: of one detector or sender, and of all together."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from limits import RateLimitItem, parse
@@ -15,8 +16,8 @@ from server.errors import ServerError
 _ALL: Final = "all"
 
 
-class TooManyBatchesError(ServerError):
-    """Too many batches of this detector, or in all. May be tried again.
+class TooManyError(ServerError):
+    """Too many of this detector or sender, or in all. May be tried again.
 
     Attributes:
         retry_after_s: seconds until the next one is taken.
@@ -54,13 +55,61 @@ class BatchRates:
         """Count one batch of a detector.
 
         Raises:
-            TooManyBatchesError: it is over a limit; a detector that is over its own uses up nobody else's.
+            TooManyError: it is over a limit; a detector that is over its own uses up nobody else's.
         """
         if not await self._limiter.hit(self._per_detector, "detector", detector):
-            raise TooManyBatchesError(await self._wait_s(self._per_detector, "detector", detector))
+            raise TooManyError(await _wait_s(self._limiter, self._per_detector, "detector", detector))
         if not await self._limiter.hit(self._overall, _ALL):
-            raise TooManyBatchesError(await self._wait_s(self._overall, _ALL))
+            raise TooManyError(await _wait_s(self._limiter, self._overall, _ALL))
 
-    async def _wait_s(self, limit: RateLimitItem, *key: str) -> int:
-        stats = await self._limiter.get_window_stats(limit, *key)
-        return max(1, round(stats.reset_time - time.time()))
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentLimits:
+    """How often gateways may ask for a certificate, in the notation of `limits`.
+
+    Attributes:
+        per_detector: for one detector, as the request claims.
+        per_client: from one address, or one IPv6 network of 64 bits; a city's gateways may share one.
+        overall: of everybody.
+    """
+
+    per_detector: str = "10 per minute"
+    per_client: str = "60 per minute"
+    overall: str = "600 per minute"
+
+
+class EnrolmentRates:
+    """Counts requests for certificates against the limits; addresses are forgotten with their minute."""
+
+    def __init__(self, limits: EnrolmentLimits) -> None:
+        self._limits = {
+            "client": parse(limits.per_client),
+            "detector": parse(limits.per_detector),
+            "all": parse(limits.overall),
+        }
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    async def spend(self, detector: str, address: str) -> None:
+        """Count one request.
+
+        Raises:
+            TooManyError: it is over a limit.
+        """
+        keys = {"client": _network(address), "detector": detector, "all": _ALL}
+        for name, limit in self._limits.items():
+            if not await self._limiter.hit(limit, "enrolment", name, keys[name]):
+                raise TooManyError(await _wait_s(self._limiter, limit, "enrolment", name, keys[name]))
+
+
+def _network(address: str) -> str:
+    """Return what one sender cannot leave: its address, or with IPv6 the 64 bits that it was given."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:  # a test's, or a Unix socket's
+        return address
+    return parsed.exploded[:19] if isinstance(parsed, IPv6Address) else address
+
+
+async def _wait_s(limiter: FixedWindowRateLimiter, limit: RateLimitItem, *key: str) -> int:
+    stats = await limiter.get_window_stats(limit, *key)
+    return max(1, round(stats.reset_time - time.time()))

@@ -12,6 +12,7 @@ from server.push_services import HOSTS
 _HOME = {"lat_deg": 34.7612, "lon_deg": 134.8418}
 _NAME = {"name_ja": "ゆい", "name_en": "Yui"}
 _HEARD_AT_MS = 1_795_416_300_000
+_CSR = "-----BEGIN CERTIFICATE REQUEST-----\n…\n-----END CERTIFICATE REQUEST-----\n"
 
 Latitude = Annotated[float, Field(ge=-90, le=90, description="WGS 84 degrees", examples=[_HOME["lat_deg"]])]
 Longitude = Annotated[float, Field(ge=-180, le=180, description="WGS 84 degrees", examples=[_HOME["lon_deg"]])]
@@ -231,3 +232,30 @@ class Health(_Answer):
     status: Literal["ok", "degraded", "down"]
     database: Literal["up", "down"]
     broker: Literal["up", "down"]
+
+
+class Enrolment(_Body):
+    """A gateway asks for its first certificate, with the code on its ticket."""
+
+    detector: str = Field(pattern="^[A-Za-z0-9_-]{1,64}$", examples=["gw-001"])
+    code: str = Field(min_length=1, max_length=128, examples=["J2FQ-6ZKD-3M5X-PV7A-LQ4R-T2WC-OE"])
+    csr: str = Field(
+        min_length=1, max_length=4096, description="PKCS#10, PEM, of a P-256 key; CN is the detector", examples=[_CSR]
+    )
+    seal_key: str = Field(
+        max_length=128,
+        pattern="^[A-Za-z0-9+/]+={0,2}$",
+        description="X25519, base64 of the SubjectPublicKeyInfo",
+        examples=["MCowBQYDK2VuAyEAhSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="],
+    )
+
+
+class Granted(_Answer):
+    """A gateway's certificate, and what it needs to know of its city."""
+
+    certificate: str = Field(description="PEM: the gateway's own certificate, then the issuing one")
+    ca: str = Field(description="PEM: the city's root; its SHA-256 is on the ticket")
+    city: dict[str, str] = Field(description="the object in city.json, docs/WIRE.md")
+    broker_url: str = Field(examples=["mqtts://mqtt.example.jp:8883"])
+    proof_chain: str = Field(description="PEM: certificate of the program that answered, then the issuing one")
+    proof: str = Field(description="base64: its ECDSA signature of all the above, docs/WIRE.md")

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from server.enrolment import vault
 from server.enrolment.errors import AuthorityError, CertificateError, RequestError
-from server.enrolment.profile import Kind, Profile, Subject, subject_of
+from server.enrolment.profile import Profile, Subject, subject_of
 from server.errors import KeysError
 from wire import keys
 
@@ -201,22 +201,22 @@ def serial_of(certificate: x509.Certificate) -> str:
     return f"{certificate.serial_number:x}"
 
 
-def read_request(pem: str, subject: str) -> ec.EllipticCurvePublicKey:
+def read_request(data: bytes, subject: str) -> ec.EllipticCurvePublicKey:
     """Return the key of a PKCS#10 request, whose signature shows that the sender has it.
 
     Args:
-        pem: the request.
+        data: the request, PEM or DER.
         subject: the common name that it must have, and no other attribute beside it.
 
     Raises:
         RequestError: not a request, another kind of key, another name, or the signature does not fit.
     """
     try:
-        request = x509.load_pem_x509_csr(pem.encode("ascii"))
+        request = x509.load_pem_x509_csr(data) if data[:5] == b"-----" else x509.load_der_x509_csr(data)
         key = request.public_key()
         names = [(item.oid, item.value) for item in request.subject]
         is_signed = request.is_signature_valid
-    except (ValueError, UnicodeEncodeError, UnsupportedAlgorithm, TypeError) as error:
+    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
         raise RequestError("not a certificate signing request") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise RequestError("the key is not on P-256")
@@ -282,6 +282,3 @@ def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-__all__ = ["Authority", "FileSigner", "Kind", "Signer", "fingerprint", "is_due", "read_request", "renew_issuing"]

@@ -13,3 +13,7 @@ class CertificateError(ServerError):
 
 class RequestError(ServerError):
     """A certificate signing request that cannot be granted. Trying again with the same bytes does not help."""
+
+
+class RefusedError(ServerError):
+    """A gateway that may not have a certificate. Why is not said, for a stranger would learn who is enrolled."""

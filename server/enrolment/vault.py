@@ -65,6 +65,15 @@ def chain(file: Path) -> list[x509.Certificate]:
         raise KeysError(f"{file.name} holds no certificate") from error
 
 
+def text(file: Path) -> str:
+    """Return what stands in a file of ours.
+
+    Raises:
+        KeysError: missing or unreadable.
+    """
+    return _read(file).decode("utf-8", "replace")
+
+
 def write(file: Path, content: bytes, *, mode: int) -> None:
     """Write a file in one step: what has its name is whole and on the disk."""
     fresh = file.with_name(f"{file.name}.{os.getpid()}.partial")

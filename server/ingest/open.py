@@ -4,7 +4,8 @@ A refusal is only receipted when the detector's own signature proves that it sen
 under its topic must not be able to make it delete what it keeps.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -16,7 +17,7 @@ from wire import cose, seal, topics
 from wire.batch import Batch
 from wire.errors import BatchError, MessageError, SealError, TopicError
 from wire.messages import Heartbeat
-from wire.seal import Header
+from wire.seal import Envelope, Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class Refused:
     proven: Header | None = None
 
 
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Opener:
     """Opens messages of one city.
@@ -65,11 +70,13 @@ class Opener:
         city: id.
         detectors: enrolled ones by id.
         seal_key: batches are sealed to it.
+        wall_ms: wall clock, by which a key that was rotated away ends.
     """
 
     city: str
     detectors: Mapping[str, Detector]
     seal_key: X25519PrivateKey
+    wall_ms: Callable[[], int] = _wall_ms
     _seal_kid: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +107,7 @@ class Opener:
             return Refused("malformed", detector.id, message)
         header = envelope.header
         try:
-            envelope.check(detector.key, detector.kid)
+            self._check(envelope, detector)
         except SealError:
             return Refused("wrong-key" if header.detector == detector.id else "wrong-detector", detector.id, message)
         reason = self._mismatch(header, detector, "sightings") or ("revoked" if detector.is_revoked else "")
@@ -116,6 +123,13 @@ class Opener:
         except BatchError as error:
             return Refused(_batch_reason(error), detector.id, message, header)
         return Opened(detector, header, batch, message.received_ms)
+
+    def _check(self, envelope: Envelope, detector: Detector) -> None:
+        previous = detector.previous
+        if previous is not None and envelope.header.signer_kid == previous.kid and self.wall_ms() < previous.until_ms:
+            envelope.check(previous.key, previous.kid)
+        else:
+            envelope.check(detector.key, detector.kid)
 
     def _mismatch(self, header: Header, detector: Detector, content: str) -> str:
         if header.detector != detector.id:

@@ -37,13 +37,29 @@ _NEVER_MS: Final = 253_370_764_800_000  # the year 9999
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One enrolled detector."""
+    """One enrolled detector.
+
+    Attributes:
+        key: signs all that it says.
+        kid: of `key`.
+        previous: what it signed with before its last rotation; batches that waited are still believed under it.
+    """
 
     id: str
     index: int
     key: ec.EllipticCurvePublicKey
     kid: bytes
     is_revoked: bool
+    previous: "PreviousKey | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousKey:
+    """A signing key that was rotated away. `until_ms`: wall time."""
+
+    key: ec.EllipticCurvePublicKey
+    kid: bytes
+    until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,7 @@ async def load(conn: Connection, city: str, kek: bytes, *, speed: float = 1.0) -
         fences,
         grace_ms(speed),
     )
-    known = {row.id: _detector(row) for row in detectors}
+    known = {row.id: _detector(row, row.public_key) for row in detectors if row.public_key is not None}
     log.info("ingest.loading", extra={"watches": sum(map(len, fences.values()))})
     return Roster(version, known, about, tuple(row.id for row in tags)), await _kept(conn, tags, about)
 
@@ -175,11 +191,20 @@ def _rows(wards: Sequence[str], carried: Mapping[str, int]) -> tuple[NDArray[np.
     return rows[which], which
 
 
-def _detector(row: DetectorRow) -> Detector:
-    key = serialization.load_der_public_key(row.public_key)
+def _detector(row: DetectorRow, public_key: bytes) -> Detector:
+    key = _key(public_key)
+    previous = None
+    if row.previous_key is not None and row.previous_until_ms is not None:
+        old = _key(row.previous_key)
+        previous = PreviousKey(old, keys.kid(old), row.previous_until_ms)
+    return Detector(row.id, row.index, key, keys.kid(key), row.is_revoked, previous)
+
+
+def _key(der: bytes) -> ec.EllipticCurvePublicKey:
+    key = serialization.load_der_public_key(der)
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise TypeError("a detector's key that is not on a curve: the registry lets none in")
-    return Detector(row.id, row.index, key, keys.kid(key), row.is_revoked)
+    return key
 
 
 def _station(row: DetectorRow) -> Station:

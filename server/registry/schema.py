@@ -64,7 +64,7 @@ class City(_Part):
 
 
 class Detector(_Part):
-    """A gateway, a vehicle or a volunteer's phone."""
+    """A gateway, a vehicle or a volunteer's phone. Without `public_key`: it makes its key itself when it enrols."""
 
     id: Id
     kind: Literal["fixed", "vehicle", "phone"]
@@ -73,7 +73,7 @@ class Detector(_Part):
     lat_deg: Lat | None = None
     lon_deg: Lon | None = None
     accuracy_m: Annotated[float, Field(ge=0)] | None = None
-    public_key: Annotated[str, AfterValidator(_public_key)]
+    public_key: Annotated[str, AfterValidator(_public_key)] | None = None
 
     @model_validator(mode="after")
     def _has_place(self) -> Self:
@@ -82,8 +82,10 @@ class Detector(_Part):
         return self
 
     @property
-    def public_key_der(self) -> bytes:
-        """SubjectPublicKeyInfo."""
+    def public_key_der(self) -> bytes | None:
+        """SubjectPublicKeyInfo; None where the file has no key."""
+        if self.public_key is None:
+            return None
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return decode_public(self.public_key).public_bytes(serialization.Encoding.DER, form)
 

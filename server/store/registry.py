@@ -19,7 +19,7 @@ class CityRow:
 
 @dataclass(frozen=True, slots=True)
 class NewDetector:
-    """A detector to enrol. `public_key`: P-256, SubjectPublicKeyInfo DER."""
+    """A detector to register. `public_key`: P-256, SubjectPublicKeyInfo DER; None leaves what is there."""
 
     id: str
     city: str
@@ -29,7 +29,7 @@ class NewDetector:
     lat_deg: float | None
     lon_deg: float | None
     accuracy_m: float | None
-    public_key: bytes
+    public_key: bytes | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -115,7 +115,7 @@ async def save_city(conn: Connection, city: CityRow) -> None:
 
 
 async def save_detectors(conn: Connection, detectors: Sequence[NewDetector]) -> None:
-    """Write detectors; a revoked one stays revoked."""
+    """Write detectors. A revoked one stays revoked, and a key that a device made itself is not the file's to change."""
     async with conn.cursor() as cursor:
         await cursor.executemany(
             """INSERT INTO detector
@@ -124,7 +124,10 @@ async def save_detectors(conn: Connection, detectors: Sequence[NewDetector]) -> 
                ON CONFLICT (id) DO UPDATE SET
                    city_id = excluded.city_id, kind = excluded.kind, label_ja = excluded.label_ja,
                    label_en = excluded.label_en, lat_deg = excluded.lat_deg, lon_deg = excluded.lon_deg,
-                   accuracy_m = excluded.accuracy_m, public_key = excluded.public_key""",
+                   accuracy_m = excluded.accuracy_m,
+                   public_key = CASE WHEN detector.enrolled_at IS NULL
+                                     THEN coalesce(excluded.public_key, detector.public_key)
+                                     ELSE detector.public_key END""",
             [astuple(detector) for detector in detectors],
         )
 

@@ -8,7 +8,13 @@ from server.store.errors import StaleRosterError
 
 @dataclass(frozen=True, slots=True)
 class DetectorRow:
-    """One enrolled detector. `public_key`: P-256, SubjectPublicKeyInfo DER."""
+    """One detector of the registry.
+
+    Attributes:
+        public_key: P-256, SubjectPublicKeyInfo DER; None: not enrolled yet.
+        previous_key: likewise, before its last rotation; None where there is none.
+        previous_until_ms: wall time until which that one is believed.
+    """
 
     id: str
     index: int
@@ -16,8 +22,10 @@ class DetectorRow:
     lat_deg: float | None
     lon_deg: float | None
     accuracy_m: float | None
-    public_key: bytes
+    public_key: bytes | None
     is_revoked: bool
+    previous_key: bytes | None
+    previous_until_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -75,11 +83,12 @@ async def check(conn: Connection, known: int) -> None:
 async def detectors(conn: Connection, city: str) -> list[DetectorRow]:
     """Return all detectors of a city, revoked ones too."""
     rows = await conn.execute(
-        """SELECT id, index, kind, lat_deg, lon_deg, accuracy_m, public_key, revoked_at IS NOT NULL
+        """SELECT id, index, kind, lat_deg, lon_deg, accuracy_m, public_key, revoked_at IS NOT NULL,
+                  previous_key, previous_until
            FROM detector WHERE city_id = %s""",
         (city,),
     )
-    return [DetectorRow(*row) for row in await rows.fetchall()]
+    return [DetectorRow(*(*row[:9], _ms(row[9]))) for row in await rows.fetchall()]
 
 
 async def tags(conn: Connection, city: str) -> list[TagRow]:

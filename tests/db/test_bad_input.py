@@ -1,6 +1,7 @@
 """Each kind of bad input: its reason, whether it is receipted, and that the good batch beside it is taken."""
 
 import asyncio
+import base64
 import dataclasses
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from server.ingest.open import Beat, Opened, Opener, Refused
 from server.ingest.source import Received
 from wire import seal, topics
-from wire.keys import CityBundle, new_signing_key
+from wire.keys import CityBundle, encode_public, new_signing_key
 from wire.messages import Heartbeat
 
 pytestmark = pytest.mark.db
@@ -149,3 +150,54 @@ async def test_a_last_will_marks_a_detector_offline_and_its_heartbeat_online_aga
 async def test_nobody_can_mark_another_detector_offline(town: Town) -> None:
     await town.take(Received(topics.heartbeat("mimamori", "gw-1"), Heartbeat.will("gw-2").encode(), town.noon_ms))
     assert town.count("detector_health") == 0
+
+
+def _rotate(town: Town, until: str) -> Any:
+    """Give gw-1 a new key in the database, its old one believed until then; return the box with the new one."""
+    new = dataclasses.replace(town.boxes["gw-1"], key=new_signing_key(), sequence=100)
+    spki = base64.b64decode(encode_public(new.key.public_key()))
+    town.ask(
+        "UPDATE detector SET previous_key = public_key, previous_until = %s::timestamptz, public_key = %s"
+        " WHERE id = 'gw-1'",
+        until,
+        spki,
+    )
+    return new
+
+
+async def test_batches_that_waited_under_the_key_before_a_rotation_are_taken(town: Town) -> None:
+    old = _good(town)
+    new = _rotate(town, "2999-01-01")
+    fresh = new.message(town.tags["t-1"].row(town.noon_ms), at_ms=town.noon_ms)
+    receipts = await town.take(old, fresh)
+    assert sorted(sequence for receipt in receipts for sequence in receipt.accepted) == [1, 101]
+
+
+async def test_the_key_before_a_rotation_ends(town: Town) -> None:
+    old = _good(town)
+    _rotate(town, "2026-01-01")
+    assert await town.take(old) == []
+    assert town.ask("SELECT reason FROM dead_letter") == [("wrong-key",)]
+
+
+async def test_the_key_before_a_rotation_signs_no_heartbeat(town: Town) -> None:
+    old = town.boxes["gw-1"]
+    _rotate(town, "2999-01-01")
+    await town.take(old.beat(town.noon_ms, town.noon_ms))
+    assert town.ask("SELECT reason FROM dead_letter") == [("bad-heartbeat",)]
+
+
+async def test_a_key_that_claims_to_be_the_one_before_is_refused(town: Town) -> None:
+    stranger = new_signing_key()
+    kid = seal.kid(town.boxes["gw-1"].key.public_key())
+    _rotate(town, "2999-01-01")
+    forged = _with(town, key=stranger)
+    patched = forged.payload.replace(seal.kid(stranger.public_key()), kid)
+    assert await town.take(dataclasses.replace(forged, payload=patched)) == []
+    assert town.ask("SELECT reason FROM dead_letter") == [("wrong-key",)]
+
+
+async def test_a_detector_without_a_key_is_not_enrolled(town: Town) -> None:
+    town.ask("UPDATE detector SET public_key = NULL WHERE id = 'gw-1'")
+    assert await town.take(_good(town)) == []
+    assert town.ask("SELECT reason FROM dead_letter") == [("not-enrolled",)]

@@ -161,3 +161,28 @@ def test_a_file_that_is_no_registry_of_ours_is_refused(town: Town, tmp_path: Pat
     file.write_text(text)
     with pytest.raises(RegistryError):
         import_file(town.config, file)
+
+
+async def test_a_detector_may_come_without_a_key_and_get_one_later(town: Town) -> None:
+    registry = copy.deepcopy(town.registry)
+    key = registry["detectors"][0].pop("public_key")
+    registry["detectors"][0]["id"] = "gw-new"
+    await town.import_again(registry)
+    assert town.ask("SELECT public_key FROM detector WHERE id = 'gw-new'") == [(None,)]
+    registry["detectors"][0]["public_key"] = key
+    await town.import_again(registry)
+    assert town.ask("SELECT length(public_key) FROM detector WHERE id = 'gw-new'") == [(91,)]
+
+
+@pytest.mark.parametrize("file_has_a_key", [True, False])
+async def test_an_import_leaves_a_key_that_the_device_made_itself(town: Town, *, file_has_a_key: bool) -> None:
+    spki = b"as the device said"
+    town.ask("UPDATE detector SET public_key = %s, enrolled_at = now() WHERE id = 'gw-1'", spki)
+    registry = copy.deepcopy(town.registry)
+    for detector in registry["detectors"]:
+        if not file_has_a_key:
+            del detector["public_key"]
+    before = town.ask("SELECT public_key FROM detector WHERE id = 'gw-2'")
+    await town.import_again(registry)
+    assert town.ask("SELECT public_key FROM detector WHERE id = 'gw-1'") == [(spki,)]
+    assert town.ask("SELECT public_key FROM detector WHERE id = 'gw-2'") == before

@@ -8,7 +8,8 @@ pytestmark = pytest.mark.db
 SECRET = {
     "api": ("sighting", "sighting_by_name", "sighting_default", "batch", "dead_letter", "tag_state", "doubtful_fix"),
     "notify": ("sighting", "sighting_by_name", "batch", "dead_letter", "tag", "tag_state", "fix", "last_place"),
-    "ingest": ("sighting_by_name", "session", "town_map"),
+    "ingest": ("sighting_by_name", "session", "town_map", "enrolment_code"),
+    "gate": ("ward", "guardian", "tag", "sighting", "fix", "last_place", "event", "session", "enrolment_code", "batch"),
 }  # fmt: skip
 
 
@@ -34,6 +35,12 @@ def test_a_program_cannot_read_what_it_does_not_need(db: ServerConfig, role: str
         ("ingest", "DELETE FROM sighting"),
         ("ingest", "UPDATE batch SET stored = 0"),
         ("ingest", "DROP TABLE sighting_default"),
+        ("gate", "SELECT lat_deg FROM detector"),
+        ("gate", "UPDATE detector SET revoked_at = NULL"),
+        ("gate", "UPDATE certificate SET revoked_at = NULL"),
+        ("gate", "SELECT enrol_gateway('c', 'd', '', '', '', now())"),
+        ("ingest", "SELECT rotate_gateway('c', 'd', '', '', '', now())"),
+        ("api", "UPDATE detector SET public_key = ''"),
     ],
 )
 def test_a_program_cannot_do_what_it_need_not(db: ServerConfig, role: str, statement: str) -> None:
@@ -44,6 +51,6 @@ def test_a_program_cannot_do_what_it_need_not(db: ServerConfig, role: str, state
 def test_no_role_gets_at_a_partition_behind_the_tables_back(db: ServerConfig) -> None:
     with psycopg.connect(db.dsn("ingest"), autocommit=True) as conn:
         conn.execute("SELECT sighting_prepare('2026-11-20', '2026-11-21')")
-    for role in ("ingest", "api", "notify"):
+    for role in ("ingest", "api", "notify", "gate"):
         with psycopg.connect(db.dsn(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
             conn.execute("SELECT 1 FROM sighting_d20261120")

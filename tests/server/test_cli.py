@@ -89,7 +89,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.db
 def test_roles_get_the_passwords_of_the_password_file(db: config.ServerConfig, tmp_path: Path) -> None:
     passfile = tmp_path / "pgpass"
-    passfile.write_text("".join(f"*:5432:mimamori:{role}:pa:ss{role}\n" for role in ("ingest", "api", "notify")))
+    passfile.write_text(
+        "".join(f"*:5432:mimamori:{role}:pa:ss{role}\n" for role in ("ingest", "api", "notify", "gate"))
+    )
     set_passwords(db.dsn(), passfile)
 
 

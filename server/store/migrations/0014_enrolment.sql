@@ -120,6 +120,7 @@ BEGIN
     -- The second case: our answer got lost, and the device asks again with the key that it had.
     IF NOT FOUND OR (kept.public_key <> current_key AND (
         kept.previous_key IS DISTINCT FROM current_key OR kept.previous_until <= now_at OR kept.public_key <> new_key
+        OR kept.seal_key IS DISTINCT FROM new_seal_key
     )) THEN
         RETURN false;
     END IF;

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from server.accounts.signin import SignInLimits
 from server.api.app import Knobs
+from server.api.rates import EnrolmentLimits
 
 SignIn = Callable[[str], Awaitable[httpx.AsyncClient]]
 COOKIE = "mimamori_session"
@@ -41,6 +42,11 @@ api_key = "{token}"
 include-name = "POST /api/v1/batches"
 [operations.checks]
 positive_data_acceptance.enabled = false  # octets are octets, but few are an envelope
+[[operations]]
+include-path-regex = "^/api/v1/gateways/"
+[operations.checks]
+positive_data_acceptance.enabled = false  # texts and octets, but few are a signed request
+negative_data_rejection.expected-statuses = [400, 403, 413, 415, 422]  # too long a text is too large a body first
 """
 HOOKS = """
 import schemathesis
@@ -51,10 +57,13 @@ def octets(ctx, value):
 """
 
 
+_OFTEN = ("9999 per minute",) * 3
+
+
 @pytest.fixture
 def knobs(knobs: Knobs) -> Knobs:
     """Nobody is turned away for trying often."""
-    return dataclasses.replace(knobs, limits=SignInLimits("9999 per minute", "9999 per minute"))
+    return dataclasses.replace(knobs, limits=SignInLimits(*_OFTEN[:2]), enrolments=EnrolmentLimits(*_OFTEN))
 
 
 @pytest.mark.timeout(180)

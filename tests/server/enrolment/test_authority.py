@@ -31,11 +31,11 @@ def _gateway(authority: Authority, detector: str = "gw-1", now: dt.datetime = NO
     return authority.issue(profile.gateway(detector), keys.new_signing_key().public_key(), now=now)
 
 
-def _request(name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey) -> str:
+def _request(name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     digest = None if isinstance(key, Ed25519PrivateKey) else hashes.SHA256()
     request = x509.CertificateSigningRequestBuilder(subject).sign(key, digest)
-    return request.public_bytes(serialization.Encoding.PEM).decode()
+    return request.public_bytes(serialization.Encoding.PEM)
 
 
 def test_a_chain_names_its_gateway(authority: Authority) -> None:
@@ -164,17 +164,17 @@ def test_a_request_for_another_detector_is_refused() -> None:
 
 def test_a_request_that_another_key_signed_is_refused() -> None:
     mine, victim = keys.new_signing_key(), keys.new_signing_key()
-    request = x509.load_pem_x509_csr(_request("gw-1", mine).encode())
+    request = x509.load_pem_x509_csr(_request("gw-1", mine))
     old, new = (_spki(key) for key in (mine, victim))
     forged = x509.load_der_x509_csr(request.public_bytes(serialization.Encoding.DER).replace(old, new))
     with pytest.raises(RequestError, match="not signed"):
-        read_request(forged.public_bytes(serialization.Encoding.PEM).decode(), "gw-1")
+        read_request(forged.public_bytes(serialization.Encoding.DER), "gw-1")
 
 
 @pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE REQUEST-----\n", "日本語", "\0" * 100])
 def test_what_is_no_request_is_refused(text: str) -> None:
     with pytest.raises(RequestError):
-        read_request(text, "gw-1")
+        read_request(text.encode(), "gw-1")
 
 
 def _spki(key: ec.EllipticCurvePrivateKey) -> bytes:
