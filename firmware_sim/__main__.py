@@ -17,6 +17,7 @@ from firmware_sim import run as live
 from firmware_sim import town as towns
 from firmware_sim.air import TZ, Air
 from firmware_sim.errors import SimulationError
+from firmware_sim.street import cli as street_cli
 from firmware_sim.tag import provision
 from wire import logs
 from wire.clock import SYSTEM, Clock
@@ -24,6 +25,7 @@ from wire.clock import SYSTEM, Clock
 _HELP = "街のシミュレータ。Lay out the town, run its radio, record it, receive its families' notices."
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=_HELP)
 console = Console(stderr=True)
+app.command(name="street")(street_cli.street)
 
 Directory = Annotated[
     Path, typer.Option("--dir", help="街のディレクトリ。The town's directory, as `mimamori-sim town` wrote it.")

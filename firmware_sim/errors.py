@@ -11,3 +11,7 @@ class RecordingError(SimulationError):
 
 class TownFileError(SimulationError):
     """The directory does not hold a town that `mimamori-sim town` wrote."""
+
+
+class FeedError(SimulationError):
+    """The street cannot be written or served as asked."""
