@@ -1,5 +1,6 @@
 """`mimamori-sim street`: the street scene, written to a file or served as a camera would."""
 
+import asyncio
 import datetime as dt
 import json
 import re
@@ -27,7 +28,7 @@ def street(  # noqa: PLR0913 - a command's options are its parameters
     *,
     out: Annotated[Path | None, typer.Option(help="書き出す動画。Video to write: .mp4, .mkv or .ts.")] = None,
     serve: Annotated[
-        str, typer.Option(help="ライブ配信の待ち受け。Serve live: tcp://127.0.0.1:PORT or unix:/PATH.")
+        str, typer.Option(help="ライブ配信。Serve live: rtsp://127.0.0.1:PORT, tcp://127.0.0.1:PORT or unix:/PATH.")
     ] = "",
     seconds: Annotated[int, typer.Option(min=1, max=86_400, help="動画の秒数。Seconds to write.")] = 60,
     size: Annotated[str, typer.Option(help="画面の大きさ。Picture size, WIDTHxHEIGHT, even numbers.")] = "1280x720",
@@ -85,14 +86,32 @@ def _write(camera: "Camera", out: Path, seconds: int) -> None:
 def _serve(camera: "Camera", url: str) -> None:
     from firmware_sim.street import feed  # noqa: PLC0415 - as above
 
+    if url.startswith("rtsp:"):
+        asyncio.run(_serve_rtsp(camera, url))
+        return
     stop = threading.Event()
     live = feed.Feed(camera, url)
     ender: Callable[[int, Any], None] = lambda *_: stop.set()  # noqa: E731 - the signature is the library's
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ender)
-    sys.stdout.write(json.dumps({"url": live.url}) + "\n")
-    sys.stdout.flush()
+    _tell(live.url)
     live.serve(stop)
+
+
+async def _serve_rtsp(camera: "Camera", url: str) -> None:
+    from firmware_sim.street import feed, rtsp  # noqa: PLC0415 - as above
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with rtsp.RtspCamera(camera, feed.port_of(url, "rtsp")) as live:
+        _tell(live.url)
+        await stop.wait()
+
+
+def _tell(url: str) -> None:
+    sys.stdout.write(json.dumps({"url": url}) + "\n")
+    sys.stdout.flush()
 
 
 def _size(text: str) -> tuple[int, int]:

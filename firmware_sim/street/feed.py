@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 _STALLED_S: Final = 5.0
 _POLL_S: Final = 0.2
 _LATE_S: Final = 1.0
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 class Sight(Protocol):
@@ -61,7 +60,7 @@ class Camera:
     before_frame: Callable[[float], None] = lambda _: None
 
 
-class _Film:
+class Film:
     """One recording of a camera: encodes frame by frame into a container."""
 
     def __init__(self, camera: Camera, container: OutputContainer, first: int) -> None:
@@ -110,7 +109,7 @@ def write(camera: Camera, path: Path, *, seconds: int, on_frame: Callable[[], No
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with av.open(str(unfinished), "w", format=kind) as container:
-            film = _Film(camera, container, 0)
+            film = Film(camera, container, 0)
             for number in range(seconds * camera.fps):
                 film.take(number)
                 on_frame()
@@ -147,8 +146,7 @@ class Feed:
         """Where a reader connects to, as FFmpeg writes it."""
         if self._path:
             return f"unix:{self._path}"
-        host, port = self._listener.getsockname()[:2]
-        return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+        return f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def serve(self, stop: Event) -> None:
         """Serve readers until `stop` is set; a reader that goes away, or does not read, is no error."""
@@ -172,9 +170,9 @@ class Feed:
         reader.settimeout(_STALLED_S)
         began_s, sent = self._now_s(), _Sent()
         with av.open(sent, "w", format="mpegts", options={"flush_packets": "1"}) as container:
-            film: _Film | None = None
+            film: Film | None = None
             for number in self._due(stop):
-                film = film or _Film(self._camera, container, number)
+                film = film or Film(self._camera, container, number)
                 film.take(number)
                 try:
                     reader.sendall(sent.take())
@@ -214,18 +212,33 @@ class _Sent:
         return octets
 
 
+def port_of(url: str, scheme: str) -> int:
+    """Return the port in `scheme://127.0.0.1:PORT`.
+
+    Raises:
+        FeedError: it is another scheme, not this machine, or no port.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == scheme and parts.hostname == "127.0.0.1" and parts.port is not None:
+            return parts.port
+    except ValueError as error:
+        raise FeedError(f"{url}: ポートではありません。Not a port") from error
+    raise FeedError(
+        "--serve: rtsp://127.0.0.1:ポート、tcp://127.0.0.1:ポート、unix:/パス のどれかです。"
+        "rtsp://127.0.0.1:PORT, tcp://127.0.0.1:PORT or unix:/PATH"
+    )
+
+
 def _listen(url: str) -> tuple[Path | None, socket.socket]:
     try:
-        if url.startswith("unix:"):
-            path = Path(url.removeprefix("unix:"))
-            path.unlink(missing_ok=True)
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(str(path))
-            listener.listen()
-            return path, listener
-        parts = urlsplit(url)
-        if parts.scheme != "tcp" or parts.hostname not in _LOOPBACK or parts.port is None:
-            raise FeedError("--serve: tcp://127.0.0.1:ポート か unix:/パス です。tcp://127.0.0.1:PORT or unix:/PATH")
-        return None, socket.create_server((parts.hostname, parts.port))
-    except (OSError, ValueError) as error:
+        if not url.startswith("unix:"):
+            return None, socket.create_server(("127.0.0.1", port_of(url, "tcp")))
+        path = Path(url.removeprefix("unix:"))
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+    except OSError as error:
         raise FeedError(f"{url}: 待ち受けできません。Cannot listen there: {error}") from error
+    return path, listener

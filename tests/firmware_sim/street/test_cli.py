@@ -58,12 +58,20 @@ def test_the_private_areas_are_printed_for_a_mask() -> None:
     assert all(0 <= value <= 1 for polygon in polygons for point in polygon for value in point)
 
 
-def test_it_serves_until_it_is_told_to_stop() -> None:
-    command = [sys.executable, "-m", "firmware_sim", "street", "--serve", "tcp://127.0.0.1:0", "--size", "192x108"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("scheme", ["tcp", "rtsp"])
+def test_it_serves_until_it_is_told_to_stop(scheme: str) -> None:
+    command = [sys.executable, "-m", "firmware_sim", "street", "--serve", f"{scheme}://127.0.0.1:0"]
+    with subprocess.Popen([*command, "--size", "192x108"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         url = json.loads(process.stdout.readline())["url"]
-        with av.open(url, options={"probesize": "50000"}, timeout=5) as container:
+        with av.open(url, options={"probesize": "50000", "rtsp_transport": "tcp"}, timeout=5) as container:
             assert next(container.decode(video=0)).width == 192
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_an_address_of_another_machine_is_refused_in_one_line() -> None:
+    command = [sys.executable, "-m", "firmware_sim", "street", "--serve", "rtsp://0.0.0.0:8554", "--size", "192x108"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "127.0.0.1" in done.stderr
