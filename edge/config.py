@@ -78,10 +78,11 @@ class OutboxConfig:
     """The store-and-forward queue.
 
     Attributes:
-        max_bytes: most octets kept on disk; 72 h of a busy gateway are about 60 MB.
+        max_bytes: most octets kept on disk, enough for 72 h of 200 sightings a second even where nothing merges;
+            beyond, the oldest batches are thinned, see `wire/thinning.py`.
     """
 
-    max_bytes: int = 256_000_000
+    max_bytes: int = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)

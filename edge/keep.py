@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH_ROWS = 2_000
 """About 70 kB: far below what brokers take, and not too much to send again."""
 MAX_BATCH_SPAN_MS = 86_400_000
+TELL_MS = 60_000
 URGENT_S = 0.1
 PAUSE_S = 0.5
 """Wall seconds: urgent rows wait this long for company, and batches keep this distance."""
@@ -83,6 +84,8 @@ class Keeper:
     hold_s: float = 60.0
     tick_s: float = 1.0
     put: asyncio.Event = field(default_factory=asyncio.Event)
+    _told_ms: int = field(default=0, repr=False)
+    _told_rows: int = field(default=-1, repr=False)
     _journaled: tuple[bytes, int] = field(default=(b"", 0), repr=False)
 
     def restore(self) -> None:
@@ -156,10 +159,30 @@ class Keeper:
         for rows in _bundles(self._may_go(now_ms, is_final=is_final)):
             self._put(rows, now_ms)
         self._journal()
+        self._tell_thinned(now_ms)
+
+    def _tell_thinned(self, now_ms: int) -> None:
+        """Say what the outbox gave up for want of room, once a minute at most."""
+        if abs(now_ms - self._told_ms) < TELL_MS:
+            return
+        totals = self.outbox.totals()
+        if totals.thinned_rows > self._told_rows >= 0 and totals.thinned_from_ms and totals.thinned_to_ms:
+            log.warning(
+                "outbox.thinned",
+                extra={
+                    "detector": self.sealer.detector,
+                    "rows": totals.thinned_rows - self._told_rows,
+                    "total": totals.thinned_rows,
+                    "batches": totals.thinned_batches,
+                    "seconds": (totals.thinned_to_ms - totals.thinned_from_ms) // 1000,
+                },
+            )
+        self._told_ms, self._told_rows = now_ms, totals.thinned_rows
 
     def _may_go(self, now_ms: int, *, is_final: bool) -> list[Merged]:
-        """Move the rows that wait for a position to the end and return the others."""
+        """Move the rows that wait for a position to the end and return the others, those in haste first."""
         ready = self.sight.merge.ready
+        ready.sort(key=lambda row: not row.is_hasty)
         if self.track is None or is_final:
             return list(ready)
         hold_ms = self.hold_s * 1000
@@ -190,6 +213,7 @@ class Keeper:
                 now_ms,
                 lambda epoch, sequence: self.sealer.seal_batch(payload, epoch, sequence),
                 journal=journal,
+                is_urgent=rows[0].is_hasty,
             )
             self.put.set()
         else:
@@ -224,13 +248,14 @@ class Keeper:
 
 
 def _bundles(rows: list[Merged]) -> list[list[Merged]]:
-    """Return the rows in order, in bundles that fit one batch: not too many, not too far apart in time."""
+    """Return the rows in order, in bundles that fit one batch: not too many, not too far apart in time or in haste."""
     bundles: list[list[Merged]] = []
     for row in rows:
         last = bundles[-1] if bundles else None
         if (
             last is None
             or len(last) >= MAX_BATCH_ROWS
+            or row.is_hasty != last[0].is_hasty
             or abs(row.first_heard_ms - last[0].first_heard_ms) > MAX_BATCH_SPAN_MS
         ):
             bundles.append([row])

@@ -84,11 +84,11 @@ class Keeper:
         waiting = self.ear.close()
         if waiting:
             rows = [row for row in map(self.ear.row, waiting) if row is not None]
-            self._put(rows, (b"", position))
+            self._put(rows, (b"", position), is_urgent=any(row.is_hasty for row in waiting))
             self.ear.merge.settle(len(waiting))
         self.radio.release(position)
 
-    def _put(self, rows: list[Row], journal: tuple[bytes, int]) -> None:
+    def _put(self, rows: list[Row], journal: tuple[bytes, int], *, is_urgent: bool) -> None:
         """Put all rows in one batch with the position: of rows put without it, a kill would bring the packets again."""
         try:
             payload, fitting = batch.encode_fitting(rows)
@@ -103,6 +103,7 @@ class Keeper:
                 self.clock.now_ms(),
                 lambda epoch, sequence: self.name.seal_batch(payload, epoch, sequence),
                 journal=journal,
+                is_urgent=is_urgent,
             )
             self.put.set()
         else:

@@ -1,7 +1,8 @@
 """The outbox: sealed batches on disk until the server's receipt, and the journal of what is not a batch yet.
 
 One SQLite file in write-ahead mode. A put is one transaction and on the disk when `put` returns; a journal entry
-survives the death of the process and may be lost with the power. Nothing leaves but by a receipt.
+survives the death of the process and may be lost with the power. Nothing leaves but by a receipt, or when the file has
+reached its limit: then the oldest are thinned by the rule of `wire/thinning.py`, and counted.
 """
 
 import contextlib
@@ -10,15 +11,17 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
+from wire import thinning
 from wire.errors import OutboxBrokenError, OutboxError, OutboxFull, OutboxFullError
 from wire.messages import Receipt
+from wire.thinning import Thinned
 
-__all__ = ["Outbox", "OutboxFull", "Pending", "Settled", "Totals"]
+__all__ = ["Outbox", "OutboxFull", "Pending", "Settled", "Thinned", "Totals"]
 
 _PAGE_OCTETS: Final = 4_096
 _MIN_PAGES: Final = 16
@@ -29,13 +32,23 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (
     only INTEGER PRIMARY KEY CHECK (only = 1), layout INTEGER NOT NULL, epoch INTEGER NOT NULL,
     next_sequence INTEGER NOT NULL, put_rows INTEGER NOT NULL, accepted_rows INTEGER NOT NULL,
-    refused_rows INTEGER NOT NULL);
+    refused_rows INTEGER NOT NULL, pending_batches INTEGER NOT NULL DEFAULT 0,
+    pending_rows INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS batch (
-    sequence INTEGER PRIMARY KEY, rows INTEGER NOT NULL, created_ms INTEGER NOT NULL, payload BLOB NOT NULL);
+    sequence INTEGER PRIMARY KEY, rows INTEGER NOT NULL, created_ms INTEGER NOT NULL, payload BLOB NOT NULL,
+    urgent INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS journal (
     only INTEGER PRIMARY KEY CHECK (only = 1), state BLOB NOT NULL, position INTEGER NOT NULL);
 """
-_LAYOUT: Final = 1
+_FROM_LAYOUT_1 = """
+ALTER TABLE state ADD COLUMN pending_batches INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state ADD COLUMN pending_rows INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE batch ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
+UPDATE state SET layout = 2, pending_batches = (SELECT count(*) FROM batch),
+    pending_rows = (SELECT coalesce(sum(rows), 0) FROM batch);
+"""
+_LAYOUT: Final = 2
+_BATCH: Final = "SELECT sequence, rows, payload, created_ms FROM batch WHERE sequence = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +72,15 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counts over the life of the outbox; `put_rows` = accepted + refused + pending. `oldest_ms`: oldest pending."""
+    """Counts over the life of the outbox; `put_rows` = accepted + refused + thinned + pending.
+
+    Attributes:
+        oldest_ms: when the oldest pending batch was put.
+        thinned_rows: given up because the file had reached its limit; one that was on its way may have arrived.
+        thinned_batches: that held them.
+        thinned_from_ms: when the oldest of them was put, None if there was none.
+        thinned_to_ms: when the newest of them was put.
+    """
 
     put_rows: int
     accepted_rows: int
@@ -67,6 +88,10 @@ class Totals:
     pending_batches: int
     pending_rows: int
     oldest_ms: int | None
+    thinned_rows: int = 0
+    thinned_batches: int = 0
+    thinned_from_ms: int | None = None
+    thinned_to_ms: int | None = None
 
 
 class Outbox:
@@ -83,9 +108,10 @@ class Outbox:
         self._database = database
         self._lock_file = lock_file
         self._ballast = _ballast_of(path)
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self.broken_file = broken_file
         self.epoch = int(database.execute("SELECT epoch FROM state").fetchone()[0])
+        self._soft_pages = int(_pragma(database, "max_page_count") * thinning.SOFT)
 
     @classmethod
     def open(cls, path: str | Path, *, max_bytes: int, may_renew: bool = False) -> Self:
@@ -128,27 +154,69 @@ class Outbox:
         seal: Callable[[int, int], bytes],
         *,
         journal: tuple[bytes, int] | None = None,
+        is_urgent: bool = False,
     ) -> int:
         """Return the sequence of a new batch, once it is on the disk for good.
+
+        Near the limit of the file, older batches are given up in the same transaction, see `wire/thinning.py`.
 
         Args:
             rows: how many sightings it holds.
             created_ms: Unix milliseconds.
             seal: called with epoch and sequence; returns the envelope. If it raises, nothing is put.
             journal: state and position to remember in the same transaction.
+            is_urgent: may hold a call for help: sent first, given up last.
 
         Raises:
-            OutboxFull: no room; nothing changed. Room comes back with receipts.
+            OutboxFull: no room on the disk, or none was made yet by thinning; this batch is not put.
             OutboxError: the disk failed; nothing changed.
         """
+        needed = (len(journal[0]) if journal else 0) // _PAGE_OCTETS + 2
+        with self._mutex:
+            try:
+                return self._put((rows, created_ms, int(is_urgent)), seal, journal, needed)
+            except OutboxFullError:
+                # What was given up within that transaction has come back with it: give up without putting, then put.
+                with self._transaction() as database:
+                    self._thin(database, needed)
+                return self._put((rows, created_ms, int(is_urgent)), seal, journal, needed)
+
+    def _put(
+        self,
+        facts: tuple[int, int, int],
+        seal: Callable[[int, int], bytes],
+        journal: tuple[bytes, int] | None,
+        needed: int,
+    ) -> int:
+        rows, created_ms, urgent = facts
         with self._transaction() as database:
             sequence = int(database.execute("SELECT next_sequence FROM state").fetchone()[0])
             payload = seal(self.epoch, sequence)
-            database.execute("INSERT INTO batch VALUES (?, ?, ?, ?)", (sequence, rows, created_ms, payload))
-            database.execute("UPDATE state SET next_sequence = ?, put_rows = put_rows + ?", (sequence + 1, rows))
+            pages = needed + len(payload) // _PAGE_OCTETS
+            self._thin(database, pages)
+            database.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", (sequence, rows, created_ms, payload, urgent))
+            database.execute(
+                "UPDATE state SET next_sequence = ?, put_rows = put_rows + ?, pending_batches = pending_batches + 1, "
+                "pending_rows = pending_rows + ?",
+                (sequence + 1, rows, rows),
+            )
             if journal is not None:
                 database.execute("INSERT OR REPLACE INTO journal VALUES (1, ?, ?)", journal)
             return sequence
+
+    def _thin(self, database: sqlite3.Connection, pages: int) -> None:
+        """Make room for so many pages as far as one transaction may."""
+        gone = thinning.thin(database, is_full=lambda: self._is_full(pages))
+        if gone.batches:
+            database.execute(
+                "UPDATE state SET pending_batches = pending_batches - ?, pending_rows = pending_rows - ?",
+                (gone.batches, gone.rows),
+            )
+
+    def _is_full(self, pages: int) -> bool:
+        """Whether so many pages more would pass the soft limit."""
+        used = _pragma(self._database, "page_count") - _pragma(self._database, "freelist_count")
+        return used + pages > self._soft_pages
 
     def pending(self, limit: int, after: int = 0) -> list[Pending]:
         """Return up to `limit` batches without a receipt, oldest first, with sequences above `after`."""
@@ -158,6 +226,30 @@ class Outbox:
                 (after, limit),
             )
             return [Pending(*row) for row in found.fetchall()]
+
+    def oldest(self, limit: int, after: int = 0) -> list[int]:
+        """Return the sequences that `pending` would return the batches of."""
+        return self._sequences(
+            "SELECT sequence FROM batch WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
+        )
+
+    def newest(self, limit: int) -> list[int]:
+        """Return the sequences of up to `limit` batches without a receipt, newest first."""
+        return self._sequences("SELECT sequence FROM batch ORDER BY sequence DESC LIMIT ?", (limit,))
+
+    def urgent(self, limit: int) -> list[int]:
+        """Return the sequences of up to `limit` urgent batches without a receipt, newest first."""
+        return self._sequences("SELECT sequence FROM batch WHERE urgent = 1 ORDER BY sequence DESC LIMIT ?", (limit,))
+
+    def batches(self, sequences: Sequence[int]) -> list[Pending]:
+        """Return the batches of these sequences that are still without a receipt, in this order."""
+        with self._mutex, _named_errors():
+            found = [self._database.execute(_BATCH, (sequence,)).fetchone() for sequence in sequences]
+        return [Pending(*row) for row in found if row is not None]
+
+    def _sequences(self, query: str, values: tuple[int, ...]) -> list[int]:
+        with self._mutex, _named_errors():
+            return [int(row[0]) for row in self._database.execute(query, values)]
 
     def settle(self, receipt: Receipt) -> Settled:
         """Return what a receipt ended, after deleting it. Another epoch's receipt, or a second one, ends nothing.
@@ -176,14 +268,16 @@ class Outbox:
             return self._settle(receipt)
 
     def totals(self) -> Totals:
-        """Return the counts, lifetime and pending."""
+        """Return the counts, lifetime and pending, in the same time however much is pending."""
         with self._mutex, _named_errors():
-            put, accepted, refused = self._database.execute(
-                "SELECT put_rows, accepted_rows, refused_rows FROM state"
+            put, accepted, refused, batches, rows = self._database.execute(
+                "SELECT put_rows, accepted_rows, refused_rows, pending_batches, pending_rows FROM state"
             ).fetchone()
-            batches, rows = self._database.execute("SELECT count(*), coalesce(sum(rows), 0) FROM batch").fetchone()
             oldest = self._database.execute("SELECT created_ms FROM batch ORDER BY sequence LIMIT 1").fetchone()
-        return Totals(put, accepted, refused, batches, rows, oldest[0] if oldest else None)
+            gone = thinning.total(self._database)
+        oldest_ms = oldest[0] if oldest else None
+        thinned = (gone.rows, gone.batches, gone.from_ms, gone.to_ms)
+        return Totals(put, accepted, refused, batches, rows, oldest_ms, *thinned)
 
     def journal(self, state: bytes, position: int) -> None:
         """Remember open windows and the radio's position; survives kill -9, and may be lost with the power.
@@ -215,12 +309,16 @@ class Outbox:
     def _settle(self, receipt: Receipt) -> Settled:
         # Not synced: a power cut may bring settled batches back, they are sent again and change nothing.
         with self._transaction(synchronous="NORMAL") as database:
-            accepted = sum(_deleted_rows(database, sequence) or 0 for sequence in receipt.accepted)
+            found = [_deleted_rows(database, sequence) for sequence in receipt.accepted]
             ended = [(sequence, reason, _deleted_rows(database, sequence)) for sequence, reason in receipt.refused]
+            found += [rows for _, _, rows in ended]
             refused = sum(rows or 0 for _, _, rows in ended)
+            accepted = sum(rows or 0 for rows in found) - refused
+            batches = sum(rows is not None for rows in found)
             database.execute(
-                "UPDATE state SET accepted_rows = accepted_rows + ?, refused_rows = refused_rows + ?",
-                (accepted, refused),
+                "UPDATE state SET accepted_rows = accepted_rows + ?, refused_rows = refused_rows + ?, "
+                "pending_batches = pending_batches - ?, pending_rows = pending_rows - ?",
+                (accepted, refused, batches, accepted + refused),
             )
         self._keep_ballast()
         return Settled(
@@ -309,13 +407,16 @@ def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
         database.execute(f"PRAGMA max_page_count = {max(_MIN_PAGES, max_bytes // _PAGE_OCTETS)}")
         _check_whole(database)
         database.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.strip().rstrip(";").split(";"):
-            database.execute(statement)
+        if _is_of_layout_1(database):
+            _run(database, _FROM_LAYOUT_1)
+        _run(database, _SCHEMA)
         database.execute(
-            "INSERT OR IGNORE INTO state VALUES (1, ?, ?, 1, 0, 0, 0)", (_LAYOUT, 1 + secrets.randbelow(2**32 - 1))
+            "INSERT OR IGNORE INTO state VALUES (1, ?, ?, 1, 0, 0, 0, 0, 0)",
+            (_LAYOUT, 1 + secrets.randbelow(2**32 - 1)),
         )
-        database.execute("COMMIT")
         _check_layout(database)
+        _run(database, thinning.SCHEMA)
+        database.execute("COMMIT")
         _sync_directory(path.parent)
     except BaseException:
         database.close()
@@ -326,6 +427,21 @@ def _connected(path: Path, max_bytes: int) -> sqlite3.Connection:
 def _check_whole(database: sqlite3.Connection) -> None:
     if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise OutboxBrokenError("the outbox is damaged")
+
+
+def _is_of_layout_1(database: sqlite3.Connection) -> bool:
+    has_state = database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'state'").fetchone() is not None
+    return has_state and database.execute("SELECT layout FROM state").fetchone() == (1,)
+
+
+def _run(database: sqlite3.Connection, statements: str) -> None:
+    """Run several statements within the transaction that is open."""
+    for statement in statements.strip().rstrip(";").split(";"):
+        database.execute(statement)
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    return int(database.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _check_layout(database: sqlite3.Connection) -> None:

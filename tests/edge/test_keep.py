@@ -9,7 +9,6 @@ from edge import position
 from edge.agent import Agent
 from wire import batch, seal
 from wire.clock import Clock
-from wire.errors import OutboxFullError
 from wire.gpsd import Position
 from wire.merge import Merged
 
@@ -43,12 +42,6 @@ def hear(agent: Agent, n: int, at_ms: int = NOW_MS) -> None:
     agent.source.position += 1
 
 
-def _fill(agent: Agent) -> None:
-    for n in range(1_000):
-        hear(agent, n)
-        agent.keeper.keep(is_final=True)
-
-
 def test_what_was_released_to_the_radio_survives_a_kill_between_any_two_steps(opened: Any, city: Any) -> None:
     first = opened()
     hear(first, 1)
@@ -63,20 +56,36 @@ def test_what_was_released_to_the_radio_survives_a_kill_between_any_two_steps(op
     assert sum(row.count for row in rows_of(second, city)) == 2
 
 
-def test_a_full_outbox_keeps_rows_in_memory_until_there_is_room(opened: Any, city: Any) -> None:
+def test_a_full_outbox_gives_up_old_batches_and_says_how_many(
+    opened: Any, city: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     agent = opened(max_bytes=100_000)
-    with pytest.raises(OutboxFullError):
-        _fill(agent)
-    heard = agent.source.position
-    put = len(rows_of(agent, city))
-    assert put + len(agent.keeper.sight.merge.ready) == heard
-    assert agent.source._safe == put
-    for item in agent.outbox.pending(1000):
-        agent.uplink.take_receipt(
-            city.receipt("gw-1", city.take(item.payload)[1]),
-        )
-    agent.keeper.keep(is_final=True)
-    assert put + len(rows_of(agent, city)) == heard
+    agent.keeper.keep()
+    for n in range(400):
+        hear(agent, n)
+        agent.keeper.keep(is_final=True)
+    agent.keeper._told_ms = 0
+    agent.keeper.keep()
+    totals = agent.outbox.totals()
+    assert totals.put_rows == 400 == totals.thinned_rows + len(rows_of(agent, city))
+    assert totals.thinned_rows > 100
+    assert agent.source._safe == agent.source.position
+    (said,) = [record for record in caplog.records if record.message == "outbox.thinned"]
+    assert (vars(said)["rows"], vars(said)["batches"]) == (totals.thinned_rows, totals.thinned_batches)
+    assert f'rows_thinned_total{{detector="gw-1"}} {totals.thinned_rows}' in "\n".join(agent.health.lines())
+
+
+def test_a_row_in_haste_goes_in_an_urgent_batch_of_its_own(opened: Any, city: Any) -> None:
+    agent = opened()
+    for n in range(5):
+        hear(agent, n)
+    for n in range(6):
+        hear(agent, 9, NOW_MS + 100 * n)
+    agent.keeper.keep()
+    urgent = agent.outbox.urgent(9)
+    assert len(urgent) == 1
+    assert urgent == agent.outbox.oldest(1)
+    assert [row.id[-1] for row in rows_of(agent, city)] == [9, 0, 1, 2, 3, 4, 9, 9]
 
 
 async def test_a_full_outbox_is_said_once_and_retried(

@@ -1,3 +1,5 @@
+import random
+
 import cbor2
 import pytest
 from hypothesis import given
@@ -119,10 +121,10 @@ def test_rows_left_open_for_want_of_room_are_closed_when_there_is_some() -> None
 
 def test_a_full_counter_closes_the_row() -> None:
     merge = Merge(10_000)
-    for _ in range(MAX_COUNT + 2):
+    for _ in range(MAX_COUNT + 5):
         merge.hear(A, -80, at_ms=0)
     merge.close()
-    assert [row.count for row in merge.ready] == [1, MAX_COUNT, 1]
+    assert [row.count for row in merge.ready] == [1, 3, MAX_COUNT, 1]
 
 
 def test_a_count_stops_where_its_column_ends_when_no_row_can_be_closed() -> None:
@@ -194,3 +196,47 @@ def test_a_full_table_forgets_the_ids_that_fell_silent() -> None:
         merge.close()
         merge.settle(9)
     assert merge.refused == 1
+
+
+def test_a_burst_is_told_in_haste_once_and_what_it_says_anew_once_a_second() -> None:
+    merge = Merge(10_000)
+    for n in range(60):
+        merge.hear(A, -80, at_ms=10 * n, sealed=b"%6d" % n)
+    assert [row.is_hasty for row in merge.ready] == [False, True]
+    for n in range(100, 250):
+        merge.hear(A, -80, at_ms=10 * n, sealed=b"%6d" % n)
+    assert sum(row.is_hasty for row in merge.ready) == 3
+
+
+def test_a_tag_that_comes_again_is_let_in_under_a_flood_and_then_stays() -> None:
+    merge, tag, draw = Merge(10_000, max_rows=100), (0, b"the tag!"), random.Random(5)
+    heard = told = 0
+    for ms in range(120_000):
+        merge.hear((0, draw.randbytes(8)), -40, at_ms=ms)
+        if ms > 30_000 and ms % 1_000 == 0:
+            refused = merge.refused
+            merge.hear(tag, -90, at_ms=ms)
+            heard += merge.refused == refused
+        merge.close_due(ms)
+        told += sum(row.count for row in merge.ready if row.id == tag[1])
+        merge.settle(len(merge.ready))
+    assert heard >= 87
+    assert heard - 10 <= told <= heard
+    assert merge.replaced == 1
+    assert len(merge._tags) == 100
+
+
+def test_one_that_is_new_never_drives_out_one_that_is_known() -> None:
+    merge = Merge(1_000, max_rows=50)
+    known = [(0, b"known%3d" % n) for n in range(10)]
+    stranger = 0
+    for ms in range(0, 60_000, 100):
+        for key in known:
+            merge.hear(key, -80, at_ms=ms)
+        for _ in range(20):
+            stranger += 1
+            for _ in range(2):
+                merge.hear((0, stranger.to_bytes(8, "big")), -40, at_ms=ms)
+        merge.settle(len(merge.ready))
+    assert merge.replaced > 5_000
+    assert all(key in merge._tags for key in known)

@@ -91,24 +91,13 @@ def test_the_journal_is_the_last_one_written_alone_or_with_a_put(path: Path) -> 
         assert outbox.restore() == (b"", 2**40)
 
 
-def test_a_full_outbox_says_so_and_takes_again_after_a_receipt(outbox: Outbox) -> None:
-    outbox.journal(b"windows", 7)
-    put = 0
-
-    def fill() -> None:
-        nonlocal put
-        while True:
-            outbox.put(1, 1, lambda _epoch, _sequence: bytes(20_000), journal=(b"more", put))
-            put += 1
-
+def test_a_batch_that_no_thinning_makes_room_for_is_refused_and_changes_nothing(outbox: Outbox) -> None:
+    outbox.put(1, 1, lambda *_: bytes(20_000), journal=(b"more", 7))
     with pytest.raises(OutboxFull):
-        fill()
-    totals = outbox.totals()
-    assert put > 20
-    assert (totals.put_rows, totals.pending_batches) == (put, put)
-    assert outbox.restore() == (b"more", put - 1)
-    assert outbox.settle(Receipt(outbox.epoch, (1, 2))).accepted_rows == 2
-    assert outbox.put(1, 1, lambda _epoch, _sequence: bytes(20_000)) == put + 1
+        outbox.put(2, 1, lambda *_: bytes(2 * MIB), journal=(b"never", 8))
+    assert outbox.totals() == Totals(1, 0, 0, 1, 1, 1)
+    assert outbox.restore() == (b"more", 7)
+    assert outbox.put(1, 1, lambda *_: bytes(20_000)) == 2
 
 
 def test_a_second_process_is_kept_out(path: Path, outbox: Outbox) -> None:
@@ -172,7 +161,7 @@ def test_a_file_damaged_while_it_is_open_is_said_to_be_damaged(path: Path) -> No
 def test_an_outbox_of_a_later_layout_is_left_alone(path: Path) -> None:
     Outbox.open(path, max_bytes=MIB).close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE state SET layout = 2")
+        database.execute("UPDATE state SET layout = 3")
     database.close()
     with pytest.raises(OutboxError, match="layout"):
         Outbox.open(path, max_bytes=MIB, may_renew=True)

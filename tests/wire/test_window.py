@@ -109,3 +109,71 @@ def test_whatever_happens_every_batch_is_done_in_the_end(events: list[str]) -> N
             window.on_timeout(now_s)
         assert len(window.outstanding) <= 3
     assert pending == []
+
+
+def backlog(outbox: Outbox, batches: int) -> None:
+    for _ in range(batches):
+        outbox.put(1, 0, lambda *_: b"sealed")
+
+
+def next_sequences(window: SendWindow, outbox: Outbox, now_s: float = 0.0) -> list[int]:
+    chosen = [batch.sequence for batch in window.next_batches(outbox)]
+    for sequence in chosen:
+        window.sent(sequence, now_s)
+    return chosen
+
+
+def test_what_is_urgent_and_what_is_new_pass_a_long_queue(tmp_path: Path) -> None:
+    window = SendWindow(size=4)
+    with Outbox.open(tmp_path / "outbox.db", max_bytes=1 << 20) as outbox:
+        backlog(outbox, 100)
+        assert next_sequences(window, outbox) == [100, 1, 2, 3]
+        urgent = outbox.put(1, 0, lambda *_: b"sos", is_urgent=True)
+        newest = outbox.put(1, 0, lambda *_: b"sealed")
+        outbox.settle(Receipt(outbox.epoch, (1, 2)))
+        window.on_receipt((1, 2))
+        assert next_sequences(window, outbox) == [urgent, newest]
+
+
+def test_live_batches_leave_the_queue_a_place_and_it_is_worked_off(tmp_path: Path) -> None:
+    window, done = SendWindow(size=4), set[int]()
+    with Outbox.open(tmp_path / "outbox.db", max_bytes=1 << 20) as outbox:
+        backlog(outbox, 50)
+        for _ in range(60):
+            live = outbox.put(1, 0, lambda *_: b"sos", is_urgent=True)
+            sent = next_sequences(window, outbox)
+            assert live in sent
+            done |= set(sent)
+            outbox.settle(Receipt(outbox.epoch, window.outstanding))
+            window.on_receipt(window.outstanding)
+        assert done >= set(range(1, 51))
+
+
+def test_an_urgent_batch_that_timed_out_goes_ahead_again_before_the_queue_is_empty(tmp_path: Path) -> None:
+    window = SendWindow(size=2, timeout_s=10.0)
+    with Outbox.open(tmp_path / "outbox.db", max_bytes=1 << 20) as outbox:
+        backlog(outbox, 100)
+        urgent = outbox.put(1, 0, lambda *_: b"sos", is_urgent=True)
+        assert next_sequences(window, outbox) == [urgent, 1]
+        assert set(window.on_timeout(10.0)) == {urgent, 1}
+        again: list[int] = []
+        while urgent not in again and len(again) < 10:
+            again += next_sequences(window, outbox, 11.0)
+            outbox.settle(Receipt(outbox.epoch, window.outstanding))
+            window.on_receipt(window.outstanding)
+        assert urgent in again
+
+
+def test_urgent_batches_that_are_never_answered_hold_up_no_other(tmp_path: Path) -> None:
+    window, unanswered = SendWindow(size=4, timeout_s=10.0), set(range(1, 9))
+    with Outbox.open(tmp_path / "outbox.db", max_bytes=1 << 20) as outbox:
+        for _ in unanswered:
+            outbox.put(1, 0, lambda *_: b"lost", is_urgent=True)
+        backlog(outbox, 40)
+        for now_s in range(0, 200, 10):
+            window.on_timeout(now_s)
+            while next_sequences(window, outbox, now_s):
+                done = tuple(n for n in window.outstanding if n not in unanswered)
+                outbox.settle(Receipt(outbox.epoch, done))
+                window.on_receipt(done)
+        assert set(outbox.oldest(100)) == unanswered
