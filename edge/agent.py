@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Self
 
 from edge import position
-from edge.config import EdgeConfig
+from edge.config import EdgeConfig, PositionConfig
 from edge.errors import EdgeError
 from edge.health import Health, Vitals
 from edge.keep import Keeper, Sealer
+from edge.parked import Whereabouts
 from edge.position import GpsdClient
 from edge.scan import Source, open_source
 from edge.sight import Sight
 from edge.uplink import Uplink
 from wire import keys
 from wire.errors import OutboxError, WireError
-from wire.gpsd import Track
 from wire.merge import Merge
 from wire.outbox import Outbox
 from wire.retry import wait_s
@@ -64,7 +64,7 @@ class Agent:
         sight = Sight(config.formats, merge)
         health = Health(config.detector, sight, outbox)
         health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
-        track = position.track(config.position.max_age_s) if config.position.gpsd else None
+        track = _whereabouts(config.position)
         source = open_source(config, sight, health.counts, position=outbox.restore()[1])
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
         keeper.restore()
@@ -125,7 +125,11 @@ def _window(config: EdgeConfig) -> SendWindow:
     return SendWindow(timeout_s=config.broker.receipt_timeout_s * jitter)
 
 
-def _gpsd(config: EdgeConfig, track: Track | None, counts: Counter[str]) -> GpsdClient | None:
+def _whereabouts(config: PositionConfig) -> Whereabouts | None:
+    return position.whereabouts(config.max_age_s, config.parked_max_age_s) if config.gpsd else None
+
+
+def _gpsd(config: EdgeConfig, track: Whereabouts | None, counts: Counter[str]) -> GpsdClient | None:
     if track is None:
         return None
     device = {"": config.detector, "*": ""}.get(config.position.device, config.position.device)

@@ -66,11 +66,14 @@ class PositionConfig(PositionSection):
         accuracy_m: radius of 68 % confidence.
         device: gpsd's device; "" = the detector's id, as the simulated town calls it; "*" = any.
         max_age_s: a position may be so many town seconds away from the sighting it is given to.
+        parked_max_age_s: a parked vehicle that gets no fix, in a garage, is held for being there for so many town
+            seconds; sightings are told how old that is.
     """
 
     accuracy_m: float = 5.0
     device: str = ""
     max_age_s: float = 60.0
+    parked_max_age_s: float = 28_800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,5 +176,6 @@ def _check_ranges(config: EdgeConfig, path: Path) -> None:
         ("outbox.max_bytes", config.outbox.max_bytes, 10_000, 1 << 40),
         ("position.accuracy_m", config.position.accuracy_m, 0, 10_000),
         ("position.max_age_s", config.position.max_age_s, 1, 3600),
+        ("position.parked_max_age_s", config.position.parked_max_age_s, 0, 65_534),
     )
     settings.check_ranges(ranges, path)

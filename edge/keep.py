@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge.parked import Whereabouts
 from edge.scan import Source
 from edge.sight import Sight
 from wire import batch, seal
 from wire.batch import Row
 from wire.clock import Clock
 from wire.errors import BatchError, OutboxBrokenError, OutboxError
-from wire.gpsd import Track
 from wire.keys import CityBundle, kid
 from wire.merge import Merged, MergeError
 from wire.outbox import Outbox
@@ -80,7 +80,7 @@ class Keeper:
     source: Source
     sealer: Sealer
     counts: Counter[str]
-    track: Track | None = None
+    track: Whereabouts | None = None
     hold_s: float = 60.0
     tick_s: float = 1.0
     put: asyncio.Event = field(default_factory=asyncio.Event)
@@ -159,6 +159,7 @@ class Keeper:
         for rows in _bundles(self._may_go(now_ms, is_final=is_final)):
             self._put(rows, now_ms)
         self._journal()
+        self._cut_trail(now_ms)
         self._tell_thinned(now_ms)
 
     def _tell_thinned(self, now_ms: int) -> None:
@@ -178,6 +179,12 @@ class Keeper:
                 },
             )
         self._told_ms, self._told_rows = now_ms, totals.thinned_rows
+
+    def _cut_trail(self, now_ms: int) -> None:
+        """Forget where the vehicle was, but for rows that wait or are open, and packets on their way for a window."""
+        if self.track is not None:
+            oldest_ms, coming_ms = self.sight.merge.oldest_ms(), now_ms - self.sight.merge.window_ms
+            self.track.forget(coming_ms if oldest_ms is None else min(oldest_ms, coming_ms))
 
     def _may_go(self, now_ms: int, *, is_final: bool) -> list[Merged]:
         """Move the rows that wait for a position to the end and return the others, those in haste first."""
@@ -243,6 +250,7 @@ class Keeper:
             lat_deg=None if position is None else position.lat_deg,
             lon_deg=None if position is None else position.lon_deg,
             position_accuracy_m=None if position is None else position.accuracy_m,
+            position_age_s=None if position is None else position.age_s,
             telemetry=merged.telemetry,
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge.parked import Whereabouts
 from wire import gpsd
 from wire.gpsd import Track
 from wire.retry import wait_s
@@ -21,9 +22,14 @@ SILENCE_S: Final = 60.0
 """Wall seconds without a line, in which gpsd says at least that it has no fix; then the connection is a dead one."""
 
 
-def track(max_age_s: float) -> Track:
-    """Return the empty track of a vehicle; a moment may lie `max_age_s` town seconds from a position."""
-    return Track(max_age_s, drift_mps=UNKNOWN_SPEED_MPS, trusted_s=TRUSTED_S)
+def whereabouts(max_age_s: float, parked_max_age_s: float = 0.0) -> Whereabouts:
+    """Return what answers where a vehicle was, empty.
+
+    Args:
+        max_age_s: a moment may lie so many town seconds from a position.
+        parked_max_age_s: likewise from the last that confirms the place of a parked vehicle, where that is longer.
+    """
+    return Whereabouts(Track(max_age_s, drift_mps=UNKNOWN_SPEED_MPS, trusted_s=TRUSTED_S), parked_max_age_s)
 
 
 @dataclass(slots=True)
@@ -39,7 +45,7 @@ class GpsdClient:
 
     address: str
     device: str
-    track: Track
+    track: Whereabouts
     counts: Counter[str]
     now_ms: Callable[[], int]
     silence_s: float = SILENCE_S

@@ -125,6 +125,7 @@ class Ear:
             lat_deg=position.lat_deg,
             lon_deg=position.lon_deg,
             position_accuracy_m=position.accuracy_m,
+            position_age_s=position.age_s,
         )
 
     def _why_not(self, position: Position | None) -> str | None:

@@ -34,6 +34,10 @@ _POSITION: Final[Mapping[str, tuple[int, str]]] = {
     "position_accuracy_m": (12, "<f4"),
 }
 _TELEMETRY_ROWS, _TELEMETRY = 13, 14
+_AGE: Final = 15
+NO_AGE_S: Final = 65_535
+"""In the column of ages: a row without a position, or of a detector that did not say."""
+MAX_AGE_S: Final = NO_AGE_S - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,9 @@ class Row:
         last_heard_ms: not before `first_heard_ms`.
         lat_deg: where a moving detector was when it heard the tag best; None if fixed or not known.
         lon_deg: as `lat_deg`.
-        position_accuracy_m: radius that holds the position with 68 %, as `lat_deg`.
+        position_accuracy_m: radius that holds the position with 68 %, as `lat_deg`; it has grown with the age already.
+        position_age_s: seconds between the sighting and the nearest moment at which the position was measured, rounded
+            up, at most `MAX_AGE_S`; None where not said.
         telemetry: 16 octets of an encrypted telemetry frame heard from the same address, None without.
     """
 
@@ -66,6 +72,7 @@ class Row:
     lat_deg: float | None = None
     lon_deg: float | None = None
     position_accuracy_m: float | None = None
+    position_age_s: int | None = None
     telemetry: bytes | None = None
 
 
@@ -93,6 +100,7 @@ class Batch:
         lat_deg: f8, or None from a detector that stands still. NaN where a moving detector knew no position.
         lon_deg: as `lat_deg`.
         position_accuracy_m: f4, as `lat_deg`.
+        position_age_s: u2, `NO_AGE_S` where not said; None if no row says it. Never without positions.
         telemetry_rows: u4, shape (m,), the row that each telemetry belongs to.
         telemetry: u1, shape (m, 16): 12 encrypted octets, salt, check.
 
@@ -111,6 +119,7 @@ class Batch:
     lat_deg: NDArray[np.float64] | None = None
     lon_deg: NDArray[np.float64] | None = None
     position_accuracy_m: NDArray[np.float32] | None = None
+    position_age_s: NDArray[np.uint16] | None = None
     telemetry_rows: NDArray[np.uint32] = field(default_factory=_no_rows)
     telemetry: NDArray[np.uint8] = field(default_factory=_no_telemetry)
 
@@ -144,6 +153,7 @@ class Batch:
                 last_heard_ms=_column(listed, "<i8", lambda row: row.last_heard_ms),
                 telemetry_rows=np.array([index for index, _ in telemetry], dtype="<u4"),
                 telemetry=_matrix([_octets(octets, TELEMETRY_OCTETS) for _, octets in telemetry], TELEMETRY_OCTETS),
+                position_age_s=_age_column(listed),
                 **_position_columns(listed),
             )
         except (OverflowError, ValueError, TypeError) as error:
@@ -170,8 +180,13 @@ class Batch:
             lat_deg=_at(self.lat_deg, index),
             lon_deg=_at(self.lon_deg, index),
             position_accuracy_m=_at(self.position_accuracy_m, index),
+            position_age_s=self._age_s(index),
             telemetry=telemetry,
         )
+
+    def _age_s(self, index: int) -> int | None:
+        age_s = NO_AGE_S if self.position_age_s is None else int(self.position_age_s[index])
+        return None if age_s == NO_AGE_S else age_s
 
 
 def encode(batch: Batch) -> bytes:
@@ -190,6 +205,8 @@ def encode(batch: Batch) -> bytes:
     fields[_LAST] = _typed(batch.last_heard_ms - base_ms, "<u4")
     if batch.lat_deg is not None:
         fields.update({key: _typed(getattr(batch, name), dtype) for name, (key, dtype) in _POSITION.items()})
+    if batch.position_age_s is not None:
+        fields[_AGE] = _typed(batch.position_age_s, "<u2")
     if len(batch.telemetry_rows):
         fields[_TELEMETRY_ROWS] = _typed(batch.telemetry_rows, "<u4")
         fields[_TELEMETRY] = _typed(batch.telemetry, "|u1")
@@ -241,6 +258,8 @@ def decode(data: bytes) -> Batch:
     for name, (key, dtype) in _POSITION.items():
         if key in fields:
             columns[name] = _array(fields, key, dtype)
+    if _AGE in fields:
+        columns["position_age_s"] = _array(fields, _AGE, "<u2")
     if _TELEMETRY_ROWS in fields or _TELEMETRY in fields:
         columns["telemetry_rows"] = _array(fields, _TELEMETRY_ROWS, "<u4")
         columns["telemetry"] = _rows_of(_array(fields, _TELEMETRY, "|u1"), TELEMETRY_OCTETS)
@@ -302,6 +321,9 @@ def _check_times(batch: Batch) -> None:
 
 def _check_position(batch: Batch) -> None:
     lat_deg, lon_deg, accuracy_m = batch.lat_deg, batch.lon_deg, batch.position_accuracy_m
+    age_s = batch.position_age_s
+    if age_s is not None and (lat_deg is None or age_s.shape != batch.ids.shape):
+        raise BatchError("ages of no positions")
     if lat_deg is None and lon_deg is None and accuracy_m is None:
         return
     if lat_deg is None or lon_deg is None or accuracy_m is None:
@@ -334,6 +356,11 @@ def _position_columns(rows: list[Row]) -> dict[str, Any]:
         name: np.array([np.nan if value is None else value for value in columns[name]], dtype=dtype)
         for name, (_, dtype) in _POSITION.items()
     }
+
+
+def _age_column(rows: list[Row]) -> NDArray[np.uint16] | None:
+    ages_s = [NO_AGE_S if row.position_age_s is None else row.position_age_s for row in rows]
+    return np.array(ages_s, dtype="<u2") if any(row.position_age_s is not None for row in rows) else None
 
 
 def _has_position(row: Row) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from wire.batch import MAX_AGE_S
+
 KEPT: Final = 600
 """Positions kept in memory; ten minutes at one a second."""
 DEFAULT_ACCURACY_M: Final = 15.0
@@ -29,6 +31,7 @@ class Position(NamedTuple):
         at_ms: town milliseconds.
         accuracy_m: radius of 68 % confidence, as gpsd estimates it (eph, else epx and epy).
         speed_mps: over ground.
+        age_ms: how far from `at_ms` it was measured; 0 as it comes from the receiver.
     """
 
     at_ms: int
@@ -36,6 +39,12 @@ class Position(NamedTuple):
     lon_deg: float
     accuracy_m: float
     speed_mps: float = 0.0
+    age_ms: int = 0
+
+    @property
+    def age_s(self) -> int:
+        """Age in whole seconds, rounded up, as a batch says it."""
+        return min(-(-self.age_ms // 1000), MAX_AGE_S)
 
 
 @dataclass(slots=True)
@@ -59,6 +68,19 @@ class Track:
             self._positions.clear()
         self._positions.append(position)
 
+    def clear(self) -> None:
+        """Forget every position."""
+        self._positions.clear()
+
+    def forget(self, before_ms: int) -> None:
+        """Forget what no moment from `before_ms` on needs: all before the last position that is not after it."""
+        known = self._positions
+        while len(known) > 1 and known[1].at_ms <= before_ms:
+            known.popleft()
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
     def at(self, at_ms: int) -> Position | None:
         """Return the position at a moment, None if none is known within `max_age_s`.
 
@@ -73,11 +95,12 @@ class Track:
         if before.at_ms < at_ms < after.at_ms and after.at_ms - before.at_ms <= self.max_age_s * 1000:
             return _between(before, after, at_ms)
         nearest = min(before, after, key=lambda p: abs(p.at_ms - at_ms))
-        away_s = abs(nearest.at_ms - at_ms) / 1000
+        age_ms = abs(nearest.at_ms - at_ms)
+        away_s = age_ms / 1000
         if away_s > self.max_age_s:
             return None
         reach_m = away_s * max(nearest.speed_mps, self.drift_mps if away_s > self.trusted_s else 0.0)
-        return nearest._replace(at_ms=at_ms, accuracy_m=nearest.accuracy_m + reach_m)
+        return nearest._replace(at_ms=at_ms, accuracy_m=nearest.accuracy_m + reach_m, age_ms=age_ms)
 
 
 def _between(before: Position, after: Position, at_ms: int) -> Position:
@@ -88,6 +111,7 @@ def _between(before: Position, after: Position, at_ms: int) -> Position:
         before.lon_deg + share * (after.lon_deg - before.lon_deg),
         max(before.accuracy_m, after.accuracy_m),
         max(before.speed_mps, after.speed_mps),
+        min(at_ms - before.at_ms, after.at_ms - at_ms),
     )
 
 

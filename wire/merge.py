@@ -191,6 +191,12 @@ class Merge:
         if not still_open:
             self._opened_at_ms = None
 
+    def oldest_ms(self) -> int | None:
+        """Return when the oldest packet of a row that was not settled was heard, None without rows."""
+        times_ms = [row.first_heard_ms for row in self.ready]
+        times_ms += [tag.first_ms for tag in self._tags.values() if tag.count]
+        return min(times_ms, default=None)
+
     def settle(self, rows: int) -> None:
         """Forget the first `rows` closed rows: they are safe elsewhere."""
         del self.ready[:rows]

@@ -133,7 +133,7 @@ def test_rows_that_no_batch_can_hold_block_nothing(opened: Any, city: Any) -> No
 
 def test_a_moving_gateway_waits_for_its_position(opened: Any, city: Any) -> None:
     agent = opened()
-    agent.keeper.track = position.track(60.0)
+    agent.keeper.track = position.whereabouts(60.0)
     agent.keeper.sealer = type(agent.keeper.sealer)(
         city.bundle, "gw-1", agent.keeper.sealer.key, Clock(0, NOW_MS, 1e-5)
     )
@@ -153,3 +153,24 @@ def test_a_gateway_that_stands_still_says_no_position(opened: Any, city: Any) ->
     hear(agent, 1)
     agent.keeper.keep()
     assert [row.lat_deg for row in rows_of(agent, city)] == [None]
+
+
+def test_the_trail_of_a_vehicle_reaches_no_further_back_than_its_waiting_rows(opened: Any, city: Any) -> None:
+    agent = opened()
+    track = agent.keeper.track = position.whereabouts(60.0)
+    sealer = agent.keeper.sealer
+    now_ms = Clock().now_ms()
+    agent.keeper.sealer = type(sealer)(city.bundle, "gw-1", sealer.key, Clock())
+    for second in range(300):
+        track.add(Position(now_ms - (300 - second) * 1000, 34.76 + second * 1e-4, 134.84, 5.0, 8.0))
+    hear(agent, 1, now_ms - 30_500)
+    agent.keeper.keep(is_final=True)
+    agent.keeper.keep()
+    assert len(track) == 2  # one window of a second, and the point before it
+    (row,) = rows_of(agent, city)
+    assert row.position_age_s == 1
+    assert row.lat_deg == pytest.approx(34.76 + 269.5e-4)
+    hear(agent, 2, now_ms - 500)
+    track.add(Position(now_ms + 60_000, 34.8, 134.84, 5.0, 8.0))
+    agent.keeper.keep()
+    assert len(track) > 1

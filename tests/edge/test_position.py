@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge.position import GpsdClient, track
+from edge.position import GpsdClient, whereabouts
 from wire.gpsd import Position
 
 TPV = {"class": "TPV", "mode": 3, "time": "2027-01-15T08:00:00.500Z", "lat": 34.76, "lon": 134.84, "speed": 8.0}
@@ -16,7 +16,7 @@ END = Position(10_000, 34.001, 134.002, 7.0, 10.0)
 
 @pytest.mark.parametrize(("at_ms", "accuracy_m"), [(10_000, 7.0), (11_000, 17.0), (14_000, 67.0), (-1_000, 15.0)])
 def test_away_from_what_is_known_the_accuracy_grows(at_ms: int, accuracy_m: float) -> None:
-    made = track(60.0)
+    made = whereabouts(60.0)
     made.add(START)
     made.add(END)
     position = made.at(at_ms)
@@ -35,7 +35,7 @@ async def test_a_lost_gpsd_is_found_again(open_dir: Path, until: Any) -> None:
 
     path = open_dir / "gpsd-lost.sock"
     counts: Counter[str] = Counter()
-    made = track(60.0)
+    made = whereabouts(60.0)
     client = asyncio.create_task(GpsdClient(f"unix:{path}", "car-1", made, counts=counts, now_ms=lambda: 0).run())
     await until(lambda: counts["gpsd_failures"] == 1)
     async with await asyncio.start_unix_server(serve, path):
@@ -57,7 +57,7 @@ async def test_a_gpsd_that_says_nothing_any_more_is_asked_anew(open_dir: Path, u
     path = open_dir / "gpsd-dumb.sock"
     counts: Counter[str] = Counter()
     async with await asyncio.start_unix_server(serve, path):
-        made = GpsdClient(f"unix:{path}", "", track(60.0), counts=counts, now_ms=lambda: 0, silence_s=0.05)
+        made = GpsdClient(f"unix:{path}", "", whereabouts(60.0), counts=counts, now_ms=lambda: 0, silence_s=0.05)
         client = asyncio.create_task(made.run())
         await until(lambda: counts["gpsd_failures"] == 2)
         client.cancel()

@@ -17,7 +17,7 @@ def test_a_position_between_two_is_interpolated_and_beyond_them_less_sure() -> N
     track = Track(10.0, WALK_MPS)
     track.add(Position(0, 34.0, 134.0, 5.0, 1.0))
     track.add(Position(2000, 34.5, 134.5, 8.0, 1.0))
-    assert track.at(1000) == Position(1000, 34.25, 134.25, 8.0, 1.0)
+    assert track.at(1000) == Position(1000, 34.25, 134.25, 8.0, 1.0, 1000)
     later = track.at(4000)
     assert later is not None
     assert later.accuracy_m == 8.0 + 2 * 6.0

@@ -95,7 +95,8 @@ def batch_cases() -> list[dict[str, Any]]:
         batch.Row(**{**asdict(row), "lat_deg": 35.25 + index, "lon_deg": 139.5, "position_accuracy_m": 7.5})
         for index, row in enumerate(rows()[:2])
     ]
-    kinds = {"fixed": rows(), "moving": [*moving, rows()[2]], "empty": []}
+    aged = [batch.Row(**{**asdict(row), "position_age_s": 300 * index}) for index, row in enumerate(moving)]
+    kinds = {"fixed": rows(), "moving": [*moving, rows()[2]], "parked": [*aged, rows()[2]], "empty": []}
     return [
         {"name": name, "rows": [asdict(row) for row in some], "cbor": batch.encode(batch.Batch.from_rows(some))}
         for name, some in kinds.items()

@@ -21,10 +21,11 @@ def row(draw: st.DrawFn) -> Row:
     kind = draw(st.integers(0, 3))
     first_ms = START_MS + draw(st.integers(0, 2**31))
     has_position = draw(st.booleans())
-    position = {
+    position: dict[str, Any] = {
         "lat_deg": draw(st.floats(-90, 90)),
         "lon_deg": draw(st.floats(-180, 180)),
         "position_accuracy_m": draw(st.floats(0, 1e6, width=32)),
+        "position_age_s": draw(st.none() | st.integers(0, batch.MAX_AGE_S)),
     }
     return Row(
         kind=kind,
@@ -60,13 +61,13 @@ def test_our_vectors_hold(vectors: Callable[[str], Any]) -> None:
 
 
 def test_columns_come_as_the_types_that_they_promise() -> None:
-    made = batch.decode(batch.encode(Batch.from_rows([ROW, dataclasses.replace(ROW, lat_deg=35.0, lon_deg=139.0,
-                                                                               position_accuracy_m=5.0)])))  # fmt: skip
+    moving = dataclasses.replace(ROW, lat_deg=35.0, lon_deg=139.0, position_accuracy_m=5.0, position_age_s=3)
+    made = batch.decode(batch.encode(Batch.from_rows([ROW, moving])))
     types = {field.name: getattr(made, field.name).dtype.str for field in dataclasses.fields(made)}
     assert types == {
         "kinds": "|u1", "ids": "<u8", "sealed": "|u1", "rssi_best_dbm": "|i1", "rssi_mean_dbm": "|i1", "counts": "<u2",
         "first_heard_ms": "<i8", "last_heard_ms": "<i8", "lat_deg": "<f8", "lon_deg": "<f8",
-        "position_accuracy_m": "<f4", "telemetry_rows": "<u4", "telemetry": "|u1",
+        "position_accuracy_m": "<f4", "position_age_s": "<u2", "telemetry_rows": "<u4", "telemetry": "|u1",
     }  # fmt: skip
     assert made.ids[0] == int.from_bytes(ROW.id, "little")
     assert len(made) == 2
@@ -78,7 +79,8 @@ def test_a_sighting_of_a_fixed_detector_takes_27_octets() -> None:
 
 
 def test_the_largest_batch_is_within_the_cap_and_one_row_more_is_refused() -> None:
-    full = dataclasses.replace(ROW, lat_deg=35.0, lon_deg=139.0, position_accuracy_m=5.0, telemetry=bytes(16))
+    full = dataclasses.replace(ROW, lat_deg=35.0, lon_deg=139.0, position_accuracy_m=5.0, position_age_s=1)
+    full = dataclasses.replace(full, telemetry=bytes(16))
     data = batch.encode(Batch.from_rows([full] * batch.MAX_ROWS))
     assert len(data) <= batch.MAX_BYTES
     assert len(batch.decode(data)) == batch.MAX_ROWS
@@ -125,14 +127,15 @@ def test_any_map_is_a_batch_or_a_batch_error(fields: dict[int, object]) -> None:
 
 def altered(**changes: Any) -> bytes:
     """Return a batch of one row with fields set (f3=…) or left out (f3=None)."""
-    moving = dataclasses.replace(ROW, lat_deg=35.0, lon_deg=139.0, position_accuracy_m=5.0, telemetry=bytes(16))
+    moving = dataclasses.replace(ROW, lat_deg=35.0, lon_deg=139.0, position_accuracy_m=5.0, position_age_s=1)
+    moving = dataclasses.replace(moving, telemetry=bytes(16))
     fields = cbor2.loads(batch.encode(Batch.from_rows([moving])))
     fields.update({int(name[1:]): value for name, value in changes.items()})
     return cbor2.dumps({key: value for key, value in fields.items() if value is not None})
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert batch.decode(altered(f99={"new": [1, 2]}, f15="x")).rows() == batch.decode(altered()).rows()
+    assert batch.decode(altered(f99={"new": [1, 2]}, f16="x")).rows() == batch.decode(altered()).rows()
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,8 @@ def test_unknown_fields_are_ignored() -> None:
         {"f12": cbor2.CBORTag(85, b"")}, {"f10": cbor2.CBORTag(86, bytes(16))},
         {"f13": None}, {"f14": None}, {"f13": cbor2.CBORTag(70, b"\x01\x00\x00\x00")},
         {"f14": cbor2.CBORTag(64, bytes(17))}, {"f14": cbor2.CBORTag(64, bytes(32))},
+        {"f15": cbor2.CBORTag(70, bytes(4))}, {"f15": cbor2.CBORTag(69, bytes(4))}, {"f15": "x"},
+        {"f10": None, "f11": None, "f12": None},
         {"f13": cbor2.CBORTag(70, bytes(8)), "f14": cbor2.CBORTag(64, bytes(32))},
     ],
 )  # fmt: skip
@@ -168,6 +173,8 @@ def test_what_is_not_a_map_is_refused() -> None:
     [{"id": bytes(7)}, {"sealed": bytes(5)}, {"telemetry": bytes(15)}, {"kind": 256}, {"kind": -1}, {"count": 0},
      {"count": 65_536}, {"rssi_best_dbm": -129}, {"rssi_mean_dbm": 128}, {"first_heard_ms": -1},
      {"last_heard_ms": START_MS - 1}, {"last_heard_ms": 2**47}, {"last_heard_ms": 2**64}, {"lat_deg": 35.0},
+     {"position_age_s": 5}, {"position_age_s": 65_536},
+     {"lat_deg": 35.0, "lon_deg": 139.0, "position_accuracy_m": 1.0, "position_age_s": -1},
      {"lat_deg": 35.0, "lon_deg": 181.0, "position_accuracy_m": 1.0},
      {"lat_deg": 35.0, "lon_deg": 139.0, "position_accuracy_m": -1.0}, {"first_heard_ms": None}],
 )  # fmt: skip

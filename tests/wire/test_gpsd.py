@@ -73,7 +73,7 @@ END = Position(10_000, 34.001, 134.002, 7.0, 10.0)
 
 
 def test_between_two_positions_the_way_is_interpolated() -> None:
-    assert track(START, END).at(5_000) == Position(5_000, 34.0005, 134.001, 7.0, 10.0)
+    assert track(START, END).at(5_000) == Position(5_000, 34.0005, 134.001, 7.0, 10.0, 5_000)
 
 
 def test_too_far_from_what_is_known_there_is_no_position() -> None:
@@ -93,14 +93,14 @@ def test_a_clock_set_back_starts_the_track_anew() -> None:
 def test_beside_the_last_position_the_speed_it_told_is_believed_for_a_while() -> None:
     made = Track(max_age_s=60.0, drift_mps=15.0, trusted_s=2.0)
     made.add(START)
-    assert made.at(2_000) == Position(2_000, 34.0, 134.0, 5.0 + 2 * 10.0, 10.0)
-    assert made.at(2_001) == Position(2_001, 34.0, 134.0, 5.0 + 2.001 * 15.0, 10.0)
+    assert made.at(2_000) == Position(2_000, 34.0, 134.0, 5.0 + 2 * 10.0, 10.0, 2_000)
+    assert made.at(2_001) == Position(2_001, 34.0, 134.0, 5.0 + 2.001 * 15.0, 10.0, 2_001)
 
 
 def test_a_speed_above_the_supposed_one_is_what_the_reach_counts_by() -> None:
     made = Track(max_age_s=60.0, drift_mps=6.0)
     made.add(START)
-    assert made.at(3_000) == Position(3_000, 34.0, 134.0, 5.0 + 3 * 10.0, 10.0)
+    assert made.at(3_000) == Position(3_000, 34.0, 134.0, 5.0 + 3 * 10.0, 10.0, 3_000)
 
 
 def test_a_track_forgets_its_oldest_positions() -> None:
@@ -140,3 +140,17 @@ def test_what_is_no_fix_gives_no_position(fields: dict[str, object]) -> None:
 @given(st.binary(max_size=200))
 def test_any_line_of_gpsd_is_survived(line: bytes) -> None:
     read_tpv(line, lambda: 0)
+
+
+def test_forgetting_keeps_what_later_moments_need() -> None:
+    made = track(*(Position(1000 * n, 34.0 + n, 134.0, 5.0, 1.0) for n in range(10)))
+    made.forget(4_500)
+    assert len(made) == 6
+    assert made.at(4_500) == Position(4_500, 38.5, 134.0, 5.0, 1.0, 500)
+    made.forget(10**9)
+    assert len(made) == 1
+
+
+def test_an_age_is_said_in_whole_seconds_rounded_up() -> None:
+    ages_ms = (0, 1, 1_000, 1_001, 10**12)
+    assert [START._replace(age_ms=age_ms).age_s for age_ms in ages_ms] == [0, 1, 1, 2, 65_534]
