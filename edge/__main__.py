@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge import agent, config, health, replay
+from edge import agent, config, health, notify, replay
 from edge.errors import CaptureError
 from wire import keys, logs
 from wire.errors import ConfigError, WireError
@@ -44,18 +44,21 @@ def run(
         config.check_distinct(configs, files)
     except ConfigError as error:
         raise _stop_with(str(error)) from error
-    asyncio.run(_run(configs, metrics_port))
+    asyncio.run(_run(configs, metrics_port, notify.Notifier.of(os.environ, os.getpid())))
 
 
-async def _run(configs: list[config.EdgeConfig], metrics_port: int | None) -> None:
+async def _run(configs: list[config.EdgeConfig], metrics_port: int | None, notifier: notify.Notifier) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     vitals = health.Vitals()
     server = None if metrics_port is None else await health.serve_metrics(metrics_port, vitals)
+    watching = asyncio.create_task(notify.watch(notifier, vitals.liveness))
     try:
         await agent.run_all(configs, stop, vitals)
     finally:
+        watching.cancel()
+        await asyncio.wait([watching])
         if server is not None:
             server.close()
 

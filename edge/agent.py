@@ -26,6 +26,8 @@ from wire.window import SendWindow
 
 log = logging.getLogger(__name__)
 
+KEEPER_HANGS_S = 90.0
+"""Wall seconds without a round of the keeper; there is one a second, and one in ten on a failing disk."""
 STOP_S = 5.0
 """Wall seconds given to publishing when the program is asked to stop."""
 
@@ -67,6 +69,7 @@ class Agent:
         track = _whereabouts(config.position)
         source = open_source(config, sight, health.counts, position=outbox.restore()[1])
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
+        keeper.beat = health.pulses.add("keeper", KEEPER_HANGS_S)
         keeper.restore()
         uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config))
         return cls(config, outbox, source, keeper, uplink, health, _gpsd(config, track, health.counts))

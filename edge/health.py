@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from edge.notify import Liveness
+from edge.pulse import Pulses
 from edge.sight import Sight
 from wire.errors import OutboxError
 from wire.messages import Heartbeat
@@ -29,6 +31,7 @@ class Health:
     counts: Counter[str] = field(default_factory=Counter)
     is_connected: bool = False
     started_s: float = field(default_factory=time.monotonic)
+    pulses: Pulses = field(default_factory=Pulses)
 
     def heartbeat(self, state: str = "online") -> Heartbeat:
         """Return what the city is told, at wall time."""
@@ -87,6 +90,14 @@ class Vitals:
 
     running: dict[str, Health] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
+
+    def liveness(self) -> Liveness:
+        """Return what the service manager is told."""
+        running, all_of_them = len(self.running), len(self.failures)
+        connected = sum(health.is_connected for health in self.running.values())
+        status = f"動作 {running}/{all_of_them}、接続 {connected}。running {running}, connected {connected}"
+        hung = tuple(f"{name}:{part}" for name, health in self.running.items() for part in health.pulses.hung())
+        return Liveness(running > 0, status + (f"; 停止 hung: {', '.join(hung)}" if hung else ""), hung)
 
     def text(self) -> str:
         """Return all samples in Prometheus' text format."""

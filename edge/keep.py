@@ -6,6 +6,7 @@ Order matters: first the batch and the journal are on disk, in one transaction, 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -70,6 +71,7 @@ class Keeper:
     """Puts away what one detector heard.
 
     Args:
+        beat: called once a round, whether the disk took the last one or not.
         track: where a moving detector is; None for one that stands still.
         put: set after each put, for the uplink.
         hold_s: town seconds that a row of a moving detector waits for a position before it goes without.
@@ -84,6 +86,7 @@ class Keeper:
     hold_s: float = 60.0
     tick_s: float = 1.0
     put: asyncio.Event = field(default_factory=asyncio.Event)
+    beat: Callable[[], None] = field(default=lambda: None, repr=False)
     _told_ms: int = field(default=0, repr=False)
     _told_rows: int = field(default=-1, repr=False)
     _journaled: tuple[bytes, int] = field(default=(b"", 0), repr=False)
@@ -107,6 +110,7 @@ class Keeper:
         failures = 0
         while True:
             await self._next_moment()
+            self.beat()
             try:
                 self.keep()
             except OutboxBrokenError:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ KEEPALIVE_S = 30
 ANSWER_S = 10.0
 """Wall seconds that the broker may take to answer a call."""
 MAX_QUEUED_RECEIPTS = 1_000
+HANGS_S = 90.0
+"""Wall seconds beyond the heartbeat's pause after which neither a heartbeat nor a new try means that it hangs."""
 
 
 @dataclass(slots=True)
@@ -49,11 +51,14 @@ class Uplink:
     window: SendWindow
     _settled: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _beats: int = field(default=0, init=False)
+    _got_on: Callable[[], None] = field(default=lambda: None, init=False, repr=False)
 
     async def run(self) -> None:
         """Stay connected for ever."""
+        self._got_on = self.health.pulses.add("uplink", self.broker.heartbeat_s + HANGS_S)
         failures = 0
         while True:
+            self._got_on()
             connected_s = time.monotonic()
             try:
                 async with self._client() as client:
@@ -122,6 +127,7 @@ class Uplink:
     async def _beat(self, client: aiomqtt.Client) -> None:
         while True:
             await self._publish_heartbeat(client, "online")
+            self._got_on()
             stop_if_cancelled()
             await asyncio.sleep(self.broker.heartbeat_s)
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -106,3 +107,28 @@ async def test_one_broken_gateway_leaves_its_neighbours_alone(
         radio.hear("gw-1", eid(1), count=20)
         await until(lambda: city.counts == radio.truth)
         assert await ended(process, signal.SIGTERM) == 0
+
+
+async def test_the_service_manager_is_told_and_a_process_that_stands_still_is_silent(
+    start: Any, until: Any, open_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = open_dir / f"notify-{os.getpid()}"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    said: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.setblocking(False)
+        asyncio.get_running_loop().add_reader(manager, lambda: said.append(manager.recv(4096)))
+        process = start()
+        await until(lambda: any(b"READY=1" in line for line in said))
+        await until(lambda: sum(b"WATCHDOG=1" in line for line in said) > 3)
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(0.2)
+        said.clear()
+        await asyncio.sleep(0.6)
+        assert said == []
+        process.send_signal(signal.SIGCONT)
+        assert await ended(process, signal.SIGTERM) == 0
+        await until(lambda: any(b"STOPPING=1" in line for line in said))
+        asyncio.get_running_loop().remove_reader(manager)
