@@ -4,10 +4,13 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from edge import position
+from edge import identity, position
+from edge.condition import Gauges
 from edge.config import EdgeConfig, PositionConfig
 from edge.errors import EdgeError
 from edge.health import Health, Vitals
@@ -64,9 +67,10 @@ class Agent:
     def _wired(cls, config: EdgeConfig, sealer: Sealer, outbox: Outbox) -> Self:
         merge = Merge(round(config.scan.window_s * 1000), max_rows=config.scan.max_rows)
         sight = Sight(config.formats, merge)
-        health = Health(config.detector, sight, outbox)
-        health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
         track = _whereabouts(config.position)
+        gauges = Gauges(state_dir=config.state_dir, whereabouts=track, certificate_until_ms=_certificate_end(config))
+        health = Health(config.detector, sight, outbox, gauges=gauges)
+        health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
         source = open_source(config, sight, health.counts, position=outbox.restore()[1])
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
         keeper.beat = health.pulses.add("keeper", KEEPER_HANGS_S)
@@ -78,7 +82,7 @@ class Agent:
         """Work until `stop` is set, then put away what was heard, publish for a moment and end."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                lasting = [tasks.create_task(self.uplink.run())]
+                lasting = [tasks.create_task(self.uplink.run()), tasks.create_task(self.health.run())]
                 if self.gpsd is not None:
                     lasting.append(tasks.create_task(self.gpsd.run()))
                 hearing = tasks.create_task(self.source.run())
@@ -126,6 +130,11 @@ def _outbox(config: EdgeConfig) -> Outbox:
 def _window(config: EdgeConfig) -> SendWindow:
     jitter = random.uniform(1.0, 1.3)  # noqa: S311 -- spreads load, keeps no secret
     return SendWindow(timeout_s=config.broker.receipt_timeout_s * jitter)
+
+
+def _certificate_end(config: EdgeConfig) -> Callable[[], int | None]:
+    file = config.broker.certificate_file
+    return lambda: identity.certificate_until_ms(Path(file)) if file else None
 
 
 def _whereabouts(config: PositionConfig) -> Whereabouts | None:

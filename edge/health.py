@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
+from edge.condition import SAMPLE_S, Gauges
 from edge.notify import Liveness
 from edge.pulse import Pulses
 from edge.sight import Sight
@@ -23,6 +24,8 @@ class Health:
     Attributes:
         counts: by name; every name ends in what is counted, and becomes `mimamori_edge_<name>_total`.
         is_connected: to the broker.
+        pulses: of the parts; one that is silent for too long hangs.
+        gauges: what the condition is read from; whoever runs a camera or obeys orders plugs itself in there.
     """
 
     detector: str
@@ -32,6 +35,13 @@ class Health:
     is_connected: bool = False
     started_s: float = field(default_factory=time.monotonic)
     pulses: Pulses = field(default_factory=Pulses)
+    gauges: Gauges = field(default_factory=Gauges)
+
+    async def run(self) -> None:
+        """Count what is heard in a minute, for ever."""
+        while True:
+            self.gauges.adverts.sample(self.sight.advertisements, time.monotonic())
+            await asyncio.sleep(SAMPLE_S)
 
     def heartbeat(self, state: str = "online") -> Heartbeat:
         """Return what the city is told, at wall time."""
@@ -51,6 +61,7 @@ class Health:
             software=software(),
             state=state,
             rows_total=totals.put_rows,
+            condition=self.gauges.read(self.sight.advertisements, totals),
         )
 
     def lines(self) -> list[str]:

@@ -48,6 +48,12 @@ class Metrics:
             ["kind", "outcome"],
             registry=self.registry,
         )
+        self.attention = Gauge(
+            "mimamori_gateways_needing_attention",
+            "gateways, by why they need somebody",
+            ["reason"],
+            registry=self.registry,
+        )
         self.broker = Gauge("mimamori_api_broker_up", "1 while the broker is connected", registry=self.registry)
 
     def text(self) -> bytes:

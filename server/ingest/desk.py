@@ -22,6 +22,7 @@ from server.store.batch import BatchRows
 from server.store.connection import Connection
 from server.store.dead_letter import DeadLetter
 from server.store.health import Health, KnownClock
+from wire.condition import Condition
 
 MAX_LETTERS = 50
 
@@ -130,6 +131,7 @@ def _health(beat: Beat, clock_offset_ms: int) -> Health:
         errors=said.errors,
         rows_total=said.rows_total,
         software=said.software.replace("\x00", ""),
+        condition=said.condition or Condition(),
     )
 
 

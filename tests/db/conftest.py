@@ -24,6 +24,7 @@ from server.store.connection import connect
 from wire import batch, eid, keys, seal, status, topics
 from wire.batch import Batch, Row
 from wire.clock import Clock
+from wire.condition import Condition
 from wire.messages import Heartbeat, Receipt
 
 CITY = "mimamori"
@@ -85,8 +86,8 @@ class Box:
         data = seal.seal(payload, header, signer=self.key, recipient=self.city.seal_key)
         return Received(topics.sightings(CITY, self.id), data, at_ms if received_ms is None else received_ms)
 
-    def beat(self, at_ms: int, received_ms: int) -> Received:
-        said = Heartbeat(self.id, epoch=self.epoch, sent_at_ms=at_ms)
+    def beat(self, at_ms: int, received_ms: int, condition: Condition | None = None) -> Received:
+        said = Heartbeat(self.id, epoch=self.epoch, sent_at_ms=at_ms, condition=condition)
         data = seal.sign(said.encode(), self.header("heartbeat", at_ms), signer=self.key)
         return Received(topics.heartbeat(CITY, self.id), data, received_ms)
 

@@ -12,6 +12,7 @@ from server.ingest.page import Page
 from server.ingest.parcel import Parcel
 from wire.batch import Row
 from wire.clock import Clock
+from wire.condition import Condition
 from wire.keys import encode_public, new_signing_key
 
 pytestmark = pytest.mark.db
@@ -232,6 +233,16 @@ async def test_a_detector_hours_behind_is_put_right_by_its_heartbeats(town: Town
     assert town.ask("SELECT flags, (extract(epoch FROM ts) * 1000)::bigint FROM sighting") == [
         (Flag.SEALED | Flag.CLOCK_CORRECTED, at_ms)
     ]
+
+
+async def test_the_condition_of_a_heartbeat_is_kept_and_one_without_leaves_none(town: Town) -> None:
+    box = town.boxes["gw-1"]
+    condition = Condition(is_clock_synced=False, disk_free_mb=17, camera="no-mask", footage_chain=bytes(32))
+    await town.take(box.beat(town.noon_ms, town.noon_ms, condition))
+    query = "SELECT is_clock_synced, disk_free_mb, camera, footage_chain, temp_cdeg FROM detector_health"
+    assert town.ask(query) == [(False, 17, "no-mask", bytes(32), None)]
+    await town.take(box.beat(town.noon_ms + 30_000, town.noon_ms + 30_000))
+    assert town.ask(query) == [(None, None, None, None, None)]
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from edge.condition import CameraVitals, Gauges
 from edge.health import Health, Vitals, serve_metrics
+from edge.position import whereabouts
 from edge.sight import Sight
 from wire.formats import Formats
 from wire.merge import Merge
+from wire.messages import Heartbeat
 from wire.outbox import Outbox
 
 
@@ -28,6 +31,32 @@ def test_a_heartbeat_says_what_was_heard_and_what_waits(health: Health) -> None:
     assert (beat.heard, beat.dropped, beat.errors) == (2, 1, 3)
     assert (beat.queued_batches, beat.oldest_queued_ms, beat.rows_total) == (1, 1_800_000_000_000, 3)
     assert beat.software.startswith("mimamori-edge")
+
+
+def test_a_heartbeat_says_how_the_machine_is(health: Health, tmp_path: Path) -> None:
+    health.gauges = Gauges(state_dir=tmp_path)
+    condition = health.heartbeat().condition
+    assert condition is not None
+    assert condition.disk_free_mb is not None
+    assert condition.disk_free_mb > 0
+    assert condition.rss_mb is not None
+    assert 5 < condition.rss_mb < 10_000
+    assert condition.is_clock_synced is not None
+    assert condition.camera == ""
+    assert (condition.is_parked, condition.order_sequence, condition.certificate_until_ms) == (None, None, None)
+    assert Heartbeat.decode(health.heartbeat().encode()).condition is not None
+
+
+def test_camera_orders_certificate_and_vehicle_plug_in(health: Health) -> None:
+    health.gauges.camera = lambda: CameraVitals("moved", 2_500, 7, 1_000, 512, bytes(32))
+    health.gauges.order_sequence = lambda: 9
+    health.gauges.certificate_until_ms = lambda: 5_000
+    health.gauges.whereabouts = whereabouts(60.0)
+    condition = Heartbeat.decode(health.heartbeat().encode()).condition
+    assert condition is not None
+    assert (condition.camera, condition.camera_fps_centi, condition.mask_version) == ("moved", 2_500, 7)
+    assert (condition.footage_from_ms, condition.footage_mb, condition.footage_chain) == (1_000, 512, bytes(32))
+    assert (condition.order_sequence, condition.certificate_until_ms, condition.is_parked) == (9, 5_000, False)
 
 
 async def test_metrics_are_served_as_prometheus_text(health: Health) -> None:

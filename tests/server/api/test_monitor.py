@@ -54,6 +54,26 @@ async def test_counters_know_routes_by_their_templates(client: Client, signed_in
     assert app.state.parts.metrics.text().decode().startswith("# HELP")
 
 
+async def test_gateways_that_need_somebody_are_counted_and_not_named(client: Client, sql: Sql) -> None:
+    name, hot = "mimamori_gateways_needing_attention", 'mimamori_gateways_needing_attention{reason="hot"}'
+    detector = "gw-pole-17"
+    sql(
+        "INSERT INTO detector (id, city_id, kind, label_ja, label_en, public_key)"
+        " SELECT %s, id, 'vehicle', '車', 'Car', '' FROM city LIMIT 1",
+        detector,
+    )
+    sql(
+        "INSERT INTO detector_health (detector_id, state, received_at, temp_cdeg, camera)"
+        " VALUES (%s, 'online', now(), 8500, 'no-mask')",
+        detector,
+    )
+    text = (await client().get("/metrics")).text
+    assert f"{hot} 1.0" in text
+    assert f'{name}{{reason="no-mask"}} 1.0' in text
+    assert f'{name}{{reason="disk-low"}} 0.0' in text
+    assert detector not in text
+
+
 async def test_nothing_personal_reaches_logs_counters_or_errors(
     signed_in: SignIn, client: Client, sql: Sql, lines: io.StringIO
 ) -> None:

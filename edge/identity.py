@@ -1,0 +1,34 @@
+"""What can be told of the files that a gateway proves itself with, without ever showing a key."""
+
+import stat
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+
+def certificate_until_ms(file: Path) -> int | None:
+    """Return when the first certificate of a PEM file ends, Unix milliseconds; None if there is none to be read."""
+    certificate = first_certificate(file)
+    return None if certificate is None else _ms(certificate.not_valid_after_utc)
+
+
+def first_certificate(file: Path) -> x509.Certificate | None:
+    """Return the first certificate of a PEM file; None if there is none to be read."""
+    try:
+        return x509.load_pem_x509_certificates(file.read_bytes())[0]
+    except (OSError, ValueError):
+        return None
+
+
+def is_private(file: Path) -> bool:
+    """Return whether nobody but its owner may read or write a file.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    return not stat.S_IMODE(file.stat().st_mode) & 0o077
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,20 @@
+-- How gateways are, as their heartbeats tell: names and units of wire/condition.py. Null: not said.
+ALTER TABLE detector_health
+    ADD COLUMN is_clock_synced boolean,
+    ADD COLUMN clock_error_ms bigint,
+    ADD COLUMN adverts_per_min bigint,
+    ADD COLUMN disk_free_mb bigint,
+    ADD COLUMN temp_cdeg integer,
+    ADD COLUMN cpu_permille bigint,
+    ADD COLUMN rss_mb bigint,
+    ADD COLUMN rows_thinned bigint,
+    ADD COLUMN order_sequence bigint,
+    ADD COLUMN camera text,
+    ADD COLUMN camera_fps_centi bigint,
+    ADD COLUMN mask_version bigint,
+    ADD COLUMN footage_from_ms bigint,
+    ADD COLUMN footage_mb bigint,
+    ADD COLUMN footage_chain bytea,
+    ADD COLUMN is_parked boolean,
+    ADD COLUMN certificate_until_ms bigint,
+    ADD COLUMN thinned_at timestamptz;   -- when a heartbeat last said that more rows had been thinned than before
