@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -13,6 +15,8 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from server import config as configuration
+from server.cli_database import DEFAULT, ConfigFile, embedded_database
+from server.cli_gateways import ca_app, gateway_app
 from server.config import ServerConfig
 from server.errors import ConfigError, ServerError
 from wire import logs
@@ -35,10 +39,8 @@ app.add_typer(ward_app, name="ward")
 tag_app = typer.Typer(no_args_is_help=True, help="タグ。Tags: what the city knows of them.")
 app.add_typer(tag_app, name="tag")
 
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", help="TOML file; MIMAMORI_SECTION_KEY variables win over it.")
-]
-DEFAULT = configuration.DEFAULT_FILE
+app.add_typer(ca_app, name="ca")
+app.add_typer(gateway_app, name="gateway")
 
 
 class Program(StrEnum):
@@ -83,7 +85,7 @@ def migrate(config: ConfigFile = DEFAULT) -> None:
     from server import schema  # noqa: PLC0415 - see the module's docstring
 
     settings = configuration.load(config)
-    with _embedded_database(settings):
+    with embedded_database(settings):
         main, keys = schema.bring_up(settings)
     applied = [*main.applied, *(f"keystore {name}" for name in keys.applied)]
     typer.echo(f"schema is current ({main.flavour}); applied: {', '.join(applied) or 'nothing new'}")
@@ -95,7 +97,7 @@ def registry_import(file: Path, config: ConfigFile = DEFAULT) -> None:
     from server.registry import importer  # noqa: PLC0415 - see the module's docstring
 
     settings = configuration.load(config)
-    with _embedded_database(settings):
+    with embedded_database(settings):
         typer.echo(str(importer.import_file(settings, file)))
 
 
@@ -105,7 +107,7 @@ def ward_list(config: ConfigFile = DEFAULT) -> None:
     from server.store.registry import list_wards  # noqa: PLC0415 - see the module's docstring
 
     settings = configuration.load(config)
-    with _embedded_database(settings):
+    with embedded_database(settings):
         for ward in asyncio.run(list_wards(settings.dsn())):
             typer.echo(f"{ward.id}\t{ward.name_ja}\t{ward.name_en}\t{ward.tag or '-'}")
 
@@ -122,7 +124,7 @@ def ward_erase(
     settings = configuration.load(config)
     if not yes:
         typer.confirm(f"{ward}: 元に戻せません。消しますか? This cannot be undone. Erase?", abort=True, err=True)
-    with _embedded_database(settings):
+    with embedded_database(settings):
         typer.echo(asyncio.run(erase(settings, ward)).as_json())
 
 
@@ -135,7 +137,7 @@ def tag_clock_lost(
     from server.store.tagstate import mark_clock_lost  # noqa: PLC0415 - see the module's docstring
 
     settings = configuration.load(config)
-    with _embedded_database(settings):
+    with embedded_database(settings):
         if not asyncio.run(mark_clock_lost(settings.dsn(), tag)):
             raise ServerError(f"{tag}: この番号の暗号タグはありません。There is no sealed tag with this id")
     typer.echo(f"{tag}: 時計を探し直します。Its clock will be looked for again")
@@ -155,11 +157,13 @@ def serve(program: Program, config: ConfigFile = DEFAULT) -> None:
         case Program.BROKER:
             from server.embedded.broker import Broker  # noqa: PLC0415 - see the module's docstring
 
+            _renew_certificates(settings)
             _hold(Broker(settings.state_dir, settings.broker))
         case Program.ALL:
             from server.demo.parts import server_parts  # noqa: PLC0415 - see the module's docstring
             from server.demo.run import keep_running  # noqa: PLC0415 - see the module's docstring
 
+            _renew_certificates(settings)
             keep_running(settings, server_parts(settings, config))
         case _:
             asyncio.run(_until_told(_loop_of(program), settings))
@@ -211,24 +215,17 @@ def _check_is_ours(program: Program, settings: ServerConfig) -> None:
         raise ConfigError("broker.mqtt_port or broker.nats_port is 0: run `mimamori init`, it chooses them")
 
 
+def _renew_certificates(settings: ServerConfig) -> None:
+    """Make the broker's and our programs' certificates anew where two thirds of their life are over."""
+    from server import keys  # noqa: PLC0415 - see the module's docstring
+
+    if (settings.keys_dir / keys.CA).exists():
+        for file in keys.make_certificates(settings, now=datetime.now(UTC)):
+            logging.getLogger(__name__).info("certificate.renewed", extra={"part": file.stem})
+
+
 def _beside(config: Path) -> ServerConfig:
     return configuration.parse({"state_dir": str(config.absolute().parent)})
-
-
-@contextlib.contextmanager
-def _embedded_database(settings: ServerConfig) -> Any:  # noqa: ANN401 - a context manager's own type
-    """Run the embedded PostgreSQL for the length of a command, unless it runs already or another one is configured."""
-    from server.embedded.postgres import AlreadyRunningError, Postgres  # noqa: PLC0415 - see the module's docstring
-    from server.store.connection import DatabaseError, said_by  # noqa: PLC0415 - as above
-
-    with contextlib.ExitStack() as stack:
-        if not settings.database.url:
-            with contextlib.suppress(AlreadyRunningError):
-                stack.enter_context(Postgres(settings.state_dir))
-        try:
-            yield
-        except DatabaseError as error:
-            raise ServerError(f"the database refuses: {said_by(error)}") from error
 
 
 def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, None]]:

@@ -5,7 +5,7 @@ Certificates of the broker and of our own programs are made here too, and anew w
 
 import datetime as dt
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -74,8 +74,13 @@ def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
     return sorted(file for file in set(folder.rglob("*")) - before if file.is_file())
 
 
-def make_certificates(config: ServerConfig, *, now: dt.datetime) -> list[Path]:
+def make_certificates(config: ServerConfig, *, now: dt.datetime, anew: Collection[str] = ()) -> list[Path]:
     """Make the authority where it is missing, and certificates that are missing, due or of other names.
+
+    Args:
+        config: of the server.
+        now: wall time.
+        anew: names of certificates, such as "broker", that are made in any case.
 
     Returns:
         The certificates that are new: whoever uses one has to read it again.
@@ -87,16 +92,16 @@ def make_certificates(config: ServerConfig, *, now: dt.datetime) -> list[Path]:
     folder = config.keys_dir
     city = Authority.create(folder / CA, config.city.id, now=now)
     vault.write(folder / CA_PEM, city.ca_pem.encode(), mode=0o644)
-    return list(_renewed(config, city, now))
+    return list(_renewed(config, city, now=now, anew=anew))
 
 
-def _renewed(config: ServerConfig, city: Authority, now: dt.datetime) -> Iterator[Path]:
+def _renewed(config: ServerConfig, city: Authority, *, now: dt.datetime, anew: Collection[str]) -> Iterator[Path]:
     names = tuple(dict.fromkeys((*_LOCAL_NAMES, *config.enrolment.broker_names.split())))
     wanted = {BROKER: profile.broker(names), **{f"service-{name}": profile.service(name) for name in SERVICES}}
     for stem, what in wanted.items():
         key = vault.signing_key(config.keys_dir / f"{stem}.key")
         file = config.keys_dir / f"{stem}.pem"
-        if not _is_good(file, city, what, now=now, key=key.public_key()):
+        if stem in anew or not _is_good(file, city, what, now=now, key=key.public_key()):
             chain = city.chain_pem(city.issue(what, key.public_key(), now=now))
             vault.write(file, chain.encode(), mode=0o644)
             yield file
