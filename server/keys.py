@@ -12,7 +12,9 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from server import nkey
 from server.config import ServerConfig
+from server.embedded.broker import Door
 from server.enrolment import authority, profile, vault
 from server.enrolment.authority import Authority
 from server.enrolment.profile import Profile
@@ -69,9 +71,39 @@ def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
             vault.write(folder / name, secrets.token_bytes(_KEK_BYTES), mode=0o600)
         load_kek(folder / name)
     load_signing_key(folder / VAPID)
+    _make_nkeys(folder)
     vault.write(folder / CITY, _bundle(config).to_json().encode(), mode=0o644)
     make_certificates(config, now=now or dt.datetime.now(dt.UTC))
     return sorted(file for file in set(folder.rglob("*")) - before if file.is_file())
+
+
+def _make_nkeys(folder: Path) -> None:
+    kinds: tuple[tuple[str, nkey.Kind], ...] = ((nkey.GATE, "user"), (nkey.CALLOUT, "account"))
+    for name, kind in kinds:
+        if not (folder / name).exists():
+            vault.write(folder / name, nkey.new_seed(kind), mode=0o600)
+        nkey.load(folder / name)
+
+
+def broker_door(config: ServerConfig) -> Door | None:
+    """Return what the embedded broker's door is made of, None where it is run without one.
+
+    Raises:
+        KeysError: a file is missing; run `mimamori init`.
+    """
+    if not config.broker.tls:
+        return None
+    folder = config.keys_dir
+    door = Door(
+        certificate_file=folder / f"{BROKER}.pem",
+        key_file=folder / f"{BROKER}.key",
+        ca_file=folder / CA_PEM,
+        gate=nkey.public(folder / nkey.GATE),
+        issuer=nkey.public(folder / nkey.CALLOUT),
+    )
+    for file in (door.certificate_file, door.ca_file):
+        vault.certificate(file)
+    return door
 
 
 def make_certificates(config: ServerConfig, *, now: dt.datetime, anew: Collection[str] = ()) -> list[Path]:

@@ -114,13 +114,13 @@ class RunningBroker:
 
     @property
     def config(self) -> BrokerConfig:
-        return BrokerConfig(url=self.url)
+        return BrokerConfig(url=self.url, tls=False)
 
 
 @pytest.fixture(scope="session")
 def broker(open_dir: Path) -> Iterator[RunningBroker]:
     """The embedded NATS, for the whole run. Use a city of your own in the topics to be alone on it."""
-    config = BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    config = BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=free_port())
     with Broker(open_dir / "nats", config) as server:
         yield RunningBroker("nats", server.url, config.mqtt_port)
 

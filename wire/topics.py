@@ -65,15 +65,33 @@ def reports(city: str, detector: str) -> str:
     return _topic(city, detector, "reports")
 
 
+def of(city: str, detector: str, leaf: str) -> str:
+    """Return the topic of one leaf of a detector.
+
+    Raises:
+        TopicError: not ids, or no such leaf.
+    """
+    return _topic(city, detector, _known(leaf))
+
+
 def city_filter(city: str, leaf: str) -> str:
     """Return the filter for one leaf of all detectors of a city.
 
     Raises:
         TopicError: not a city id, or no such leaf.
     """
+    return f"{_ROOT}/{check_id(city)}/+/{_known(leaf)}"
+
+
+def subject(topic: str) -> str:
+    """Return a topic or filter of ours as NATS spells it; for its permissions and its log."""
+    return topic.replace("/", ".").replace("+", "*")
+
+
+def _known(leaf: str) -> str:
     if leaf not in _LEAVES:
         raise TopicError(f"no such leaf; there are {', '.join(_LEAVES)}")
-    return f"{_ROOT}/{check_id(city)}/+/{leaf}"
+    return leaf
 
 
 def parse(topic: str) -> Topic:

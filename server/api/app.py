@@ -34,6 +34,7 @@ from server.api.townmap import TownMap
 from server.api.vapid import public_key
 from server.api.web import STATIC_DIR, WebApp
 from server.config import HttpConfig, ServerConfig
+from server.credentials import Credentials
 from server.enrolment.desk import EnrolmentDesk
 from server.errors import ServerError
 from server.history.errors import KeyStoreError
@@ -103,7 +104,7 @@ def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
         sessions=Sessions(pool, rules=knobs.rules, now_ms=knobs.now_ms),
         signin=SignIn(pool, knobs.limits),
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
-        bridge=Bridge(config.mqtt_url(), config.city.id, receipt_key=bundle.receipt_key, metrics=metrics),
+        bridge=_bridge(config, bundle, metrics),
         batch_rates=BatchRates(knobs.batches),
         enrolment=EnrolmentDesk(config, pool, knobs.now_ms),
         enrolment_rates=EnrolmentRates(knobs.enrolments),
@@ -112,6 +113,12 @@ def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),
         push_public_key=public_key(config.keys_dir / "vapid.pem"),
     )
+
+
+def _bridge(config: ServerConfig, bundle: CityBundle, metrics: Metrics) -> Bridge:
+    credentials = Credentials.of(config, "api")
+    key = bundle.receipt_key
+    return Bridge(config.mqtt_url(), config.city.id, receipt_key=key, metrics=metrics, credentials=credentials)
 
 
 @contextlib.asynccontextmanager

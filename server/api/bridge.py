@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiomqtt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from server.api.metrics import Metrics
+from server.credentials import Credentials, client_id, host_and_port
 from server.errors import ServerError
 from wire import seal, topics
 from wire.errors import WireError
@@ -48,9 +47,18 @@ class NoReceiptError(ServerError):
 class Bridge:
     """Publishes batches and waits for the receipts that ingest signs after its commit."""
 
-    def __init__(self, mqtt_url: str, city: str, *, receipt_key: ec.EllipticCurvePublicKey, metrics: Metrics) -> None:
-        parts = urlsplit(mqtt_url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 1883
+    def __init__(
+        self,
+        mqtt_url: str,
+        city: str,
+        *,
+        receipt_key: ec.EllipticCurvePublicKey,
+        metrics: Metrics,
+        credentials: Credentials | None = None,
+    ) -> None:
+        """Keep a bridge to `mqtt_url`; `credentials` are what the API shows at an `mqtts://` door."""
+        self._host, self._port = host_and_port(mqtt_url)
+        self._credentials = credentials
         self._city = city
         self._receipt_key = receipt_key
         self._metrics = metrics
@@ -120,7 +128,8 @@ class Bridge:
                 receipt.exception()  # was seen, or nobody is there to see it
 
     async def _attend(self) -> None:
-        client = aiomqtt.Client(self._host, self._port, identifier=f"api-{secrets.token_hex(8)}", timeout=5)
+        context = self._credentials.context() if self._credentials else None
+        client = aiomqtt.Client(self._host, self._port, identifier=client_id("api"), timeout=5, tls_context=context)
         async with client:
             await client.subscribe(topics.city_filter(self._city, "receipts"), qos=0)
             self._client, self._was_up = client, True

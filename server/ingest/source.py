@@ -12,18 +12,19 @@ import contextlib
 import logging
 import random
 import select
+import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from server.credentials import Credentials, client_id, host_and_port
 from server.ingest.metrics import Metrics
 from wire.clock import Clock
 from wire.topics import city_filter
@@ -79,16 +80,26 @@ class MqttSource:
     """An MQTT 3.1.1 broker. Connects by itself, again and again, while its context is open.
 
     Args:
-        url: `mqtt://host:port`.
+        url: `mqtts://host:port`, or `mqtt://` on loopback.
         city: whose topics to listen to.
         clock: stamps arrivals.
         metrics: counts what is dropped.
+        credentials: what ingest shows at an `mqtts://` door.
         linger_s: how long a `fetch` waits for more after the first, so that one transaction serves many.
     """
 
-    def __init__(self, url: str, city: str, *, clock: Clock, metrics: Metrics, linger_s: float = 0.1) -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 1883
+    def __init__(  # noqa: PLR0913 - keyword-only
+        self,
+        url: str,
+        city: str,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        credentials: Credentials | None = None,
+        linger_s: float = 0.1,
+    ) -> None:
+        self._host, self._port = host_and_port(url)
+        self._credentials = credentials
         # Receipts say what has arrived, so the broker need not: at QoS 1 it would store each message for us, wait for
         # our word, and forget all of it at the end of the session.
         self._filters = [(city_filter(city, "sightings"), 0), (city_filter(city, "heartbeat"), 0)]
@@ -160,7 +171,9 @@ class MqttSource:
         self._metrics.receipts_unsent.inc(len(receipts) - sum(_is_published(info) for info in sent))
 
     def _new_client(self) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id("ingest"), protocol=mqtt.MQTTv311)
+        if self._credentials is not None:
+            client.tls_set_context(self._credentials.context())
         client.connect_timeout = _CONNECT_S
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
@@ -224,7 +237,8 @@ class MqttSource:
             looked_s = time.monotonic()
             while not self._is_over.is_set() and (socket := client.socket()) is not None:
                 writing = [socket] if client.want_write() else []
-                select.select([socket], writing, [], _LOOK_S)
+                # What TLS has taken off the socket and not given out yet, select does not see.
+                select.select([socket], writing, [], 0 if _is_pending(socket) else _LOOK_S)
                 with self._using:
                     self._read(client)
                     client.loop_write()
@@ -242,6 +256,10 @@ class MqttSource:
             client.loop_read()
             if len(self._waiting) == before:
                 return
+
+
+def _is_pending(connection: object) -> bool:
+    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
 
 
 def _is_published(info: mqtt.MQTTMessageInfo) -> bool:

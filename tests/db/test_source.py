@@ -102,7 +102,7 @@ async def test_no_more_is_taken_at_once_than_fits_in_hand(
 
 async def test_a_broker_that_dies_is_waited_for(open_dir: Path) -> None:
     port = free_port()
-    config = BrokerConfig(mqtt_port=port, nats_port=free_port())
+    config = BrokerConfig(tls=False, mqtt_port=port, nats_port=free_port())
     source = _source(f"mqtt://127.0.0.1:{port}")
     async with source.running():
         for _ in range(2):

@@ -91,7 +91,7 @@ async def test_a_silent_city_gets_the_batch_again_and_keeps_it_once(
 async def test_without_a_broker_everything_waits_and_goes_when_it_comes(
     open_dir: Any, city: Any, radio: Any, gateway: Any, serving: Any, running: Any, until: Any, eid: Any
 ) -> None:
-    config = BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    config = BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=free_port())
     async with running(gateway("gw-1", config.mqtt_port, radio=radio.path)) as healths:
         await until(lambda: radio.socket.connected == 1)
         radio.hear("gw-1", eid(1), count=50)
@@ -106,7 +106,7 @@ async def test_without_a_broker_everything_waits_and_goes_when_it_comes(
 async def test_a_killed_broker_loses_nothing(
     open_dir: Any, city: Any, radio: Any, gateway: Any, serving: Any, running: Any, until: Any, eid: Any
 ) -> None:
-    config = BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    config = BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=free_port())
     first = Broker(open_dir / "killed", config)
     first.start()
     async with serving(config.mqtt_port), running(gateway("gw-1", config.mqtt_port, radio=radio.path)) as healths:
@@ -128,7 +128,7 @@ async def test_a_killed_broker_loses_nothing(
 async def test_a_stop_in_the_moment_the_broker_dies_ends(
     open_dir: Any, radio: Any, gateway: Any, running: Any, until: Any
 ) -> None:
-    config = BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    config = BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=free_port())
     for delay_s in (0.0, 0.01, 0.05, 0.3):
         with Broker(open_dir / "dying", config) as dying:
             async with asyncio.timeout(20), running(gateway("gw-1", config.mqtt_port, radio=radio.path)) as healths:

@@ -43,6 +43,11 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ('[city]\ntz = "Mars/Olympus"', "city.tz"),
         ('[broker]\nurl = "http://x"', "broker.url"),
         ('[broker]\nurl = "mqtt://x:99999"', "broker.url"),
+        ('[broker]\nurl = "mqtt://broker:1883"', "broker.url: mqtts:// wanted"),
+        ('[broker]\nurl = "mqtt://127.0.0.1:1883"', "broker.url: mqtts:// wanted"),
+        ('[broker]\nurl = "mqtt://broker:1883"\ntls = false', "broker.tls = false is for"),
+        ('[broker]\nurl = "mqtts://127.0.0.1:1883"\ntls = false', "broker.tls = false is for"),
+        ('[broker]\nnats_url = "nats://broker:4222"', "broker.nats_url"),
         ('[broker]\nurl = "mqtt://user:secret@x"', "broker.url"),
         ('[http]\npublic_url = "ftp://x"', "http.public_url"),
         ("[clock]\nspeed = 0", "[clock]"),
@@ -110,8 +115,9 @@ def test_ports_that_are_set_stay_and_zeroes_are_filled() -> None:
     ports = iter(range(5000, 6000))
     settings = config.with_ports(ServerConfig(broker=BrokerConfig(mqtt_port=1883)), lambda: next(ports))
     assert settings.broker.mqtt_port == 1883
-    assert {settings.broker.nats_port, settings.ingest.metrics_port, settings.notify.metrics_port} == {5000, 5001, 5002}
-    assert settings.mqtt_url() == "mqtt://127.0.0.1:1883"
+    ports_given = {settings.broker.nats_port, settings.gate.metrics_port}
+    assert ports_given | {settings.ingest.metrics_port, settings.notify.metrics_port} == {5000, 5001, 5002, 5003}
+    assert settings.mqtt_url() == "mqtts://127.0.0.1:1883"
 
 
 def test_an_embedded_broker_without_a_port_has_no_url() -> None:

@@ -16,6 +16,7 @@ from wire.errors import KeyFileError
 from wire.keys import CityBundle, kid, load_seal_key, load_signing_key
 
 SECRET = (
+    "gate.nk", "callout.nk",
     "seal.pem", "receipt.pem", "order.pem", "footage.pem", "vapid.pem", "kek.bin", "history.bin",
     "ca/root.key", "ca/issuing.pem", "broker.key", "service-ingest.key", "service-api.key", "service-gate.key",
 )  # fmt: skip

@@ -51,3 +51,15 @@ def test_a_filter_covers_one_city_or_all() -> None:
     assert topics.sightings("C", "D").replace("C", "+").replace("D", "+") == topics.ALL_SIGHTINGS
     with pytest.raises(TopicError):
         topics.city_filter("mimamori", "batches")
+
+
+@pytest.mark.parametrize("leaf", list(MAKERS))
+def test_a_leaf_names_the_same_topic_as_its_function(leaf: str) -> None:
+    assert topics.of("mimamori", "gw-001", leaf) == MAKERS[leaf]("mimamori", "gw-001")
+    with pytest.raises(TopicError):
+        topics.of("mimamori", "gw-001", "batches")
+
+
+def test_a_topic_and_a_filter_have_a_spelling_in_nats() -> None:
+    assert topics.subject(topics.orders("mimamori", "gw-001")) == "mimamori.1.mimamori.gw-001.orders"
+    assert topics.subject(topics.city_filter("mimamori", "reports")) == "mimamori.1.mimamori.*.reports"

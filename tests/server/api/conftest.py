@@ -91,7 +91,7 @@ def town(db: ServerConfig, sql: Sql, code_hash: str) -> ServerConfig:
     with psycopg.connect(db.dsn(), autocommit=True) as conn:
         conn.execute(TOWN.encode())
     sql("INSERT INTO town_map (city_id, geojson) VALUES ('mimamori', %s)", GEOJSON.encode())
-    config = dataclasses.replace(db, broker=BrokerConfig(url="mqtt://127.0.0.1:9"), http=HttpConfig(port=0))
+    config = dataclasses.replace(db, broker=BrokerConfig(url="mqtt://127.0.0.1:9", tls=False), http=HttpConfig(port=0))
     keys.make(config)
     return config
 

@@ -27,7 +27,7 @@ Client = Callable[[], httpx.AsyncClient]
 @pytest.fixture
 def town(town: ServerConfig, broker: Any) -> ServerConfig:
     """The same town on a broker, as a city of its own."""
-    config = dataclasses.replace(town, broker=BrokerConfig(url=broker.url), city=CityConfig(id=CITY))
+    config = dataclasses.replace(town, broker=BrokerConfig(url=broker.url, tls=False), city=CityConfig(id=CITY))
     bundle = keys.CityBundle.load(config.keys_dir / "city.json")
     dataclasses.replace(bundle, city=CITY).save(config.keys_dir / "city.json")
     return config

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.system
 
 
 def _config() -> BrokerConfig:
-    return BrokerConfig(mqtt_port=free_port(), nats_port=free_port())
+    return BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=free_port())
 
 
 async def test_a_message_of_a_megabyte_goes_through(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_broker_left_by_a_killed_launcher_gives_its_port_back(tmp_path: Path) 
     code = (
         "import os, signal; from pathlib import Path; from server.config import BrokerConfig;"
         "from server.embedded.broker import Broker;"
-        f"c = BrokerConfig(mqtt_port={config.mqtt_port}, nats_port={config.nats_port});"
+        f"c = BrokerConfig(tls=False, mqtt_port={config.mqtt_port}, nats_port={config.nats_port});"
         f"b = Broker(Path({str(tmp_path)!r}), c);"
         "b.start(); print(b.process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -61,7 +61,7 @@ def test_a_taken_port_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        config = BrokerConfig(mqtt_port=free_port(), nats_port=taken.getsockname()[1])
+        config = BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=taken.getsockname()[1])
         with pytest.raises(BrokerError, match=r"broker\.log"):
             Broker(tmp_path, config).start()
 
