@@ -23,8 +23,6 @@ from wire.errors import WireError
 
 TAGS: Final = people.PUPILS + people.ELDERS
 PUSH_GUARDIANS: Final = 10
-HTTPS_PHONES: Final = 4
-"""Every fourth phone uploads over HTTPS instead of MQTT."""
 FORMATS: Final = ("eid", f"uid:{tag.UID_NAMESPACE.hex()}", f"ibeacon:{uuid.UUID(bytes=tag.IBEACON_UUID)}")
 
 
@@ -35,7 +33,8 @@ class TownSettings:
     Attributes:
         directory: where it is written.
         city_file: city.json of the server, copied nowhere, named in the configurations.
-        upload_url: of the batch upload; "" = every phone uses MQTT.
+        broker_url: of the detectors' broker; with `mqtts://` each of them shows a certificate on its own key.
+        upload_url: of the batch upload, where all phones post; "" = they use MQTT, on a broker without certificates.
         push_url: base URL of the families' push service; "" = nobody has push.
     """
 
@@ -154,7 +153,7 @@ def _detectors(town: towns.Town, settings: TownSettings, city: str) -> list[dict
     labels = {gateway.id: (gateway.label_ja, gateway.label_en) for gateway in town.gateways}
     labels |= {vehicle[0]: (vehicle[1], vehicle[2]) for vehicle in vehicles.VEHICLES}
     rows = []
-    for number, receiver in enumerate(air.receivers_of(town)):
+    for receiver in air.receivers_of(town):
         public_key = _signing_key(settings.directory / "keys" / f"{receiver.id}.pem").public_key()
         der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         volunteer = f"{receiver.id.removeprefix('phone-')}"
@@ -164,7 +163,7 @@ def _detectors(town: towns.Town, settings: TownSettings, city: str) -> list[dict
         if receiver.kind == "fixed":
             row["lat_deg"], row["lon_deg"] = _rounded(town, receiver)
         folder = "phones" if receiver.kind == "phone" else "gateways"
-        uploads = bool(settings.upload_url) and receiver.kind == "phone" and number % HTTPS_PHONES == 0
+        uploads = bool(settings.upload_url) and receiver.kind == "phone"
         text = _configuration(town, settings, receiver, city=city, uploads=uploads)
         (settings.directory / folder / f"{receiver.id}.toml").write_text(text, "utf-8")
         rows.append(row)
@@ -191,7 +190,7 @@ def _configuration(
     lines += [f"state_dir = {_text(directory / 'state' / receiver.id)}", "", "[keys]"]
     lines += [f"signing_key_file = {_text(key_file)}", f"city_file = {_text(settings.city_file.resolve())}", ""]
     lines += ["[upload]", f"url = {_text(settings.upload_url)}"] if uploads else []
-    lines += [] if uploads else ["[broker]", f"url = {_text(settings.broker_url)}"]
+    lines += [] if uploads else _broker_lines(settings, receiver.id)
     formats = ", ".join(_text(each) for each in FORMATS)
     lines += ["", "[scan]", f"source = {_text(f'unix:{settings.radio_socket.resolve()}')}", f"formats = [{formats}]"]
     lines += ["window_s = 10", "", "[position]"]
@@ -202,6 +201,19 @@ def _configuration(
         lines += [f"gpsd = {_text(f'unix:{settings.gpsd_socket.resolve()}')}"]
     lines += ["", "[clock]", *(f"{key} = {value!r}" for key, value in settings.clock.to_table().items()), ""]
     return "\n".join(lines)
+
+
+def _broker_lines(settings: TownSettings, detector: str) -> list[str]:
+    lines = ["[broker]", f"url = {_text(settings.broker_url)}"]
+    if not settings.broker_url.startswith("mqtts:"):
+        return lines
+    keys_dir = settings.directory.resolve() / "keys"
+    return [
+        *lines,
+        f"ca_file = {_text(settings.city_file.resolve().with_name('ca.pem'))}",
+        f"certificate_file = {_text(keys_dir / f'{detector}.crt')}",
+        f"certificate_key_file = {_text(keys_dir / f'{detector}.pem')}",
+    ]
 
 
 def _text(value: object) -> str:

@@ -281,18 +281,21 @@ class ServerConfig:
             raise ConfigError("broker.mqtt_port is 0: run `mimamori init`, it chooses one")
         return f"{'mqtts' if self.broker.tls else 'mqtt'}://127.0.0.1:{self.broker.mqtt_port}"
 
+    @property
+    def has_door(self) -> bool:
+        """Whether the broker asks the gate who may come in: NATS with TLS. Any other one keeps a list of its own."""
+        return self.broker.tls and bool(not self.broker.url or self.broker.nats_url)
+
     def nats_url(self) -> str:
         """Return where the gate signs in to the broker.
 
         Raises:
-            ConfigError: the broker has no gate, or no port for it.
+            ConfigError: the embedded broker has no port yet.
         """
-        if not self.broker.tls:
-            raise ConfigError("broker.tls is false: everybody on this machine is let in, there is no gate to serve")
         if self.broker.nats_url:
             return self.broker.nats_url
-        if not self.broker.nats_port or self.broker.url:
-            raise ConfigError("broker.nats_url is missing: run `mimamori init`, or say where your broker speaks NATS")
+        if not self.broker.nats_port:
+            raise ConfigError("broker.nats_port is 0: run `mimamori init`, it chooses one")
         return f"nats://127.0.0.1:{self.broker.nats_port}"
 
     @property

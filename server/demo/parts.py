@@ -39,13 +39,10 @@ def server_parts(settings: ServerConfig, config_file: Path) -> tuple[TitledPart,
     Raises:
         ConfigError: a program has no port at which one could ask whether it lives.
     """
-    gate = []
-    if settings.broker.tls:
-        gate = [("gate", "門番", "gate", _counts_on("gate", settings.gate.metrics_port), 20.0)]
     wanted = [
         ("database", "データベース", "database", lambda: answers(settings.dsn()), 60.0),
         ("broker", "ブローカー", "broker", _listens(settings.mqtt_url()), 20.0),
-        *gate,
+        ("gate", "門番", "gate", _counts_on("gate", settings.gate.metrics_port), 20.0),
         ("ingest", "取り込み", "ingest", _counts_on("ingest", settings.ingest.metrics_port), 20.0),
         ("notify", "お知らせ", "notices", _counts_on("notify", settings.notify.metrics_port), 20.0),
         ("api", "アプリとAPI", "app and API", _is_healthy(settings.http.host, settings.http.port), 20.0),

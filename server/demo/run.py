@@ -32,7 +32,7 @@ _LOOK_S: Final = 2.0
 _DRAIN_S: Final = 60.0
 _NOTICES_S: Final = 10.0
 _STORE_S: Final = 10.0
-_STEPS: Final = 13
+_STEPS: Final = 14
 
 
 class AlreadyRunningError(ServerError):
@@ -219,7 +219,7 @@ def _run(options: DemoOptions, told: Told) -> int:
         demo.live(prepared)
         screen.close()
         demo.drain(prepared)
-        supervisor.stop("family", "notify", "api", "ingest")
+        supervisor.stop("family", "notify", "api", "ingest", "gate")
     finally:
         screen.close()
         supervisor.stop_all()

@@ -11,7 +11,7 @@ from typing import Final
 from server import config as configuration
 from server import keys, schema
 from server.config import HttpConfig, ServerConfig
-from server.demo import morning, town
+from server.demo import morning, papers, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
 from server.demo.screen import StepBar
@@ -24,6 +24,7 @@ from wire.clock import Clock
 _MAIL_URL: Final = "mailto://127.0.0.1:{port}?from=mimamori@example.jp&to={{to}}&mode=insecure&format=text"
 _WAVES: Final = (
     ("database", "broker"),
+    ("gate",),
     ("ingest", "notify", "api", "family", "radio"),
     ("edge", "phones"),
 )
@@ -90,10 +91,11 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
     outside = town_parts(options, ports)
     every = (*inside, *outside)
     for names in _WAVES:
-        if "ingest" in names:
+        if "gate" in names:
             bar.step("台帳を読み込む", "migrations and registry")
             _fill(options, settings)
             settings = _wake(options, settings, ports)
+            papers.provide(settings, town.detector_dirs(options.town_dir)[0])
         wave = [titled for titled in every if titled.part.name in names]
         for titled in wave:
             supervisor.start(titled.part)
@@ -124,7 +126,8 @@ def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
     ingest = replace(kept.ingest, metrics_port=_kept_or_free(kept.ingest.metrics_port))
     metrics_port, mail_url = _kept_or_free(kept.notify.metrics_port), _MAIL_URL.format(port=ports.smtp)
     notify = replace(kept.notify, metrics_port=metrics_port, mail_url=mail_url)
-    settings = replace(kept, http=http, broker=broker, ingest=ingest, notify=notify)
+    gate = replace(kept.gate, metrics_port=_kept_or_free(kept.gate.metrics_port))
+    settings = replace(kept, http=http, broker=broker, ingest=ingest, notify=notify, gate=gate)
     configuration.save(settings, file)
     return settings, ports
 

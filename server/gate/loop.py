@@ -1,6 +1,6 @@
 """The gate process: answers the broker who may come in, and puts out who may not be in any more.
 
-Start it after the broker and before everybody else: without it nobody new comes in.
+Start it after the broker and before everybody else: without it nobody new comes in; who is in stays.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,27 +37,43 @@ async def run(config: ServerConfig) -> None:
     """Keep the door until cancelled.
 
     Raises:
-        ConfigError: the broker is run without TLS, so it has no door to keep.
         KeysError: a key file is missing.
         ServerError: the port of the metrics is taken.
     """
     metrics = GateMetrics()
+    async with contextlib.AsyncExitStack() as stack:
+        door = await _door(config, metrics, stack) if config.has_door else None
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())  # ends before what it works with is closed
+        if door is not None:
+            await door.callout.attend(door.client, tasks)
+            tasks.create_task(door.keeper.run())
+        else:
+            log.warning("door.unkept")  # Mosquitto has its own list of who may do what; without TLS there is none
+        # Only now does it answer, and whoever asks the port learns so.
+        stack.enter_context(exposed(metrics.registry, config.gate.metrics_port))
+        log.info("gate.serving")
+        await asyncio.Event().wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """Those who keep it, and the connection over which they do."""
+
+    client: Client
+    callout: Callout
+    keeper: Doorkeeper
+
+
+async def _door(config: ServerConfig, metrics: GateMetrics, stack: contextlib.AsyncExitStack) -> _Door:
+    """Return the door once the gate is signed in; what it is made of is closed with `stack`."""
     pair = nkey.load(config.keys_dir / nkey.CALLOUT)
     root = vault.certificate(config.keys_dir / "ca.pem")
     dsn = config.dsn("gate")
-    async with make_pool(dsn, max_size=_CONNECTIONS, timeout_s=1.5) as pool, _signed_in(config, metrics) as client:
-        callout = Callout(config.city.id, root, pair, program_keys(config.keys_dir), pool, metrics)
-        follower = LogFollower(config.broker_log)
-        keeper = Doorkeeper(Desk(client), pool, dsn, follower, metrics)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                await callout.attend(client, tasks)
-                # Only now is it ready, and whoever asks the port learns so.
-                with exposed(metrics.registry, config.gate.metrics_port):
-                    log.info("gate.serving")
-                    await keeper.run()
-        finally:
-            follower.close()
+    pool = await stack.enter_async_context(make_pool(dsn, max_size=_CONNECTIONS, timeout_s=1.5))
+    client = await stack.enter_async_context(_signed_in(config, metrics))
+    follower = stack.enter_context(contextlib.closing(LogFollower(config.broker_log)))
+    callout = Callout(config.city.id, root, pair, program_keys(config.keys_dir), pool, metrics)
+    return _Door(client, callout, Doorkeeper(Desk(client), pool, dsn, follower, metrics))
 
 
 def program_keys(keys_dir: Path) -> Callable[[str], object]:
@@ -104,6 +121,3 @@ async def _signed_in(config: ServerConfig, metrics: GateMetrics) -> AsyncIterato
     finally:
         with contextlib.suppress(NatsError, OSError, asyncio.TimeoutError):
             await client.close()
-
-
-__all__ = ["run"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.system.village import Village
 
-VICTIMS = ("broker", "database", "ingest", "api", "notify", "edge")
+VICTIMS = ("broker", "database", "gate", "ingest", "api", "notify", "edge")
 """Not the phones: one that was killed forgets where it was, and drops what it may have heard in a no-report zone."""
 
 

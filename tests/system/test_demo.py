@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.system, pytest.mark.db, pytest.mark.timeout(400)]
 PARTS = (
     "database",
     "broker",
+    "gate",
     "ingest",
     "notices",
     "app and API",

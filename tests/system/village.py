@@ -24,7 +24,7 @@ import psycopg
 from server import config as configuration
 from server import keys, schema
 from server.config import BrokerConfig, HttpConfig, ServerConfig
-from server.demo import tally, town
+from server.demo import papers, tally, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, server_parts, town_parts
 from server.embedded.broker import free_port
@@ -73,7 +73,7 @@ class Village:
         mqtt_port = free_port()
         broker = BrokerConfig(mqtt_port=mqtt_port, nats_port=free_port())
         if self.broker_name == "mosquitto":
-            broker = BrokerConfig(url=f"mqtt://127.0.0.1:{mqtt_port}")
+            broker = BrokerConfig(url=f"mqtt://127.0.0.1:{mqtt_port}", tls=False)
             self._mosquitto_file.write_text(
                 f"listener {mqtt_port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n"
             )
@@ -99,6 +99,7 @@ class Village:
         with Postgres(self.settings.state_dir):
             schema.bring_up(self.settings)
             importer.import_file(self.settings, self.options.town_dir / "town.json")
+            papers.provide(self.settings, town.detector_dirs(self.options.town_dir)[0])
         configuration.save(self.settings, self.options.config_file)
         for part in self.parts():
             self.supervisor.start(part)
