@@ -15,6 +15,8 @@ from wire.topics import check_id
 
 ENVIRONMENT: Final = {"MIMAMORI_EDGE_BROKER_URL": ("broker", "url"), "MIMAMORI_EDGE_SCAN_SOURCE": ("scan", "source")}
 """Variables that win over the file, for containers."""
+PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
+"""Of libx264, the ones that a gateway may be able to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,41 @@ class OutboxConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraConfig:
+    """The camera, and what recording may take of the machine; what the ordinance rules comes signed from the city.
+
+    Attributes:
+        url: anything FFmpeg opens: rtsp://, tcp://, /dev/video0, a file; "" = this gateway has no camera.
+        password_file: file with the password on its first line, for the user in `url`; "" = none.
+        format: FFmpeg's name of the input format; "" = found out, v4l2 for /dev/video*.
+        options: "name=value" for FFmpeg's input; of rtsp: "rtsp_transport=tcp" unless another is given.
+        open_timeout_s: wall seconds until a camera that does not answer is given up.
+        read_timeout_s: wall seconds without a packet until the connection is given up.
+        is_looped: play a file again when it is over.
+        encoder: name of FFmpeg's encoder; "" = the first of the hardware's that works, else libx264.
+        preset: of libx264.
+        crf: of libx264, 18 (large) to 40 (coarse).
+        max_width: pixels; a larger picture is made smaller, its shape kept.
+        max_height: pixels.
+        min_free_mb: recording stops while less is free on the disk, so that sightings are still kept.
+    """
+
+    url: str = ""
+    password_file: str = ""
+    format: str = ""
+    options: tuple[str, ...] = ()
+    open_timeout_s: float = 10.0
+    read_timeout_s: float = 5.0
+    is_looped: bool = False
+    encoder: str = ""
+    preset: str = "superfast"
+    crf: int = 26
+    max_width: int = 1920
+    max_height: int = 1088
+    min_free_mb: int = 500
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeConfig:
     """One gateway.
 
@@ -106,6 +143,7 @@ class EdgeConfig:
     scan: ScanConfig = field(default_factory=ScanConfig)
     position: PositionConfig = field(default_factory=PositionConfig)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -164,8 +202,22 @@ def _check(config: EdgeConfig, path: Path) -> None:
     sections.check_scan(config.scan, path)
     _check_ranges(config, path)
     sections.check_position(config.position, path)
+    _check_camera(config.camera, path)
     if config.position.lat_deg is not None and config.position.gpsd:
         raise ConfigError(path, "position", "is either fixed or from gpsd, not both")
+
+
+def _check_camera(camera: CameraConfig, path: Path) -> None:
+    if camera.preset not in PRESETS:
+        raise ConfigError(path, "camera.preset", f"must be one of {', '.join(PRESETS)}")
+    if not all(name and mark for name, mark, _ in (item.partition("=") for item in camera.options)):
+        raise ConfigError(path, "camera.options", 'must be "name=value" each')
+    try:
+        parts = urlsplit(camera.url)
+    except ValueError as error:
+        raise ConfigError(path, "camera.url", "is no URL") from error
+    if parts.password is not None:
+        raise ConfigError(path, "camera.url", "must not hold a password; give camera.password_file")
 
 
 def _check_ranges(config: EdgeConfig, path: Path) -> None:
@@ -174,6 +226,12 @@ def _check_ranges(config: EdgeConfig, path: Path) -> None:
         ("broker.heartbeat_s", config.broker.heartbeat_s, 0.1, 3600),
         ("broker.receipt_timeout_s", config.broker.receipt_timeout_s, 0.1, 600),
         ("outbox.max_bytes", config.outbox.max_bytes, 10_000, 1 << 40),
+        ("camera.open_timeout_s", config.camera.open_timeout_s, 0.1, 120),
+        ("camera.read_timeout_s", config.camera.read_timeout_s, 0.1, 120),
+        ("camera.crf", config.camera.crf, 18, 40),
+        ("camera.max_width", config.camera.max_width, 64, 7680),
+        ("camera.max_height", config.camera.max_height, 64, 4320),
+        ("camera.min_free_mb", config.camera.min_free_mb, 0, 1_000_000),
         ("position.accuracy_m", config.position.accuracy_m, 0, 10_000),
         ("position.max_age_s", config.position.max_age_s, 1, 3600),
         ("position.parked_max_age_s", config.position.parked_max_age_s, 0, 65_534),

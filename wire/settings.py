@@ -44,7 +44,7 @@ def read(cls: type[_Table], table: object, path: Path, where: str = "") -> _Tabl
     Relative paths count from the folder of `path`, the file that the table stands in.
 
     Args:
-        cls: fields of str, int, float, Path, tuple[str, ...], Clock or such a dataclass again.
+        cls: fields of str, int, float, bool, Path, tuple[str, ...], Clock or such a dataclass again.
         table: as tomllib gives it.
         path: the file, for messages too.
         where: the dotted way to this table, with a dot at its end; "" at the top.
@@ -76,7 +76,7 @@ def _value(kind: Any, value: object, path: Path, where: str) -> object:  # noqa:
         return float(value)
     if kind == tuple[str, ...] and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    if kind in (str, int) and isinstance(value, kind) and not isinstance(value, bool):
+    if kind in (str, int, bool) and type(value) is kind:  # True is an int too
         return value
     raise ConfigError(path, where, f"has the wrong type: {type(value).__name__}")
 

@@ -57,12 +57,14 @@ class Second:
         first_ms: wall time of the first picture.
         frames: pictures.
         samples_sha256: over the samples as they stand in the fragment.
+        run: the encoder that made them.
     """
 
     at_ms: int
     first_ms: int
     frames: int
     samples_sha256: bytes
+    run: "Encoder" = field(repr=False)
     _fragment: bytes = field(repr=False)
 
     def fragment(self, start_ms: int, number: int) -> bytes:
@@ -150,7 +152,7 @@ class Encoder:
             packet.duration, packet.time_base = max(1, end_ms - time_ms), _MS
         fragment = b"".join(_split(self._muxed(packets), want_head=False))
         digest = hashlib.sha256(samples_of(fragment)).digest()
-        return Second(at_ms, times[0], len(packets), digest, fragment)
+        return Second(at_ms, times[0], len(packets), digest, self, fragment)
 
     def _muxed(self, packets: list[Packet]) -> bytes:
         """Return an MP4 of its own with one fragment; the muxer would keep a fragment back until the next begins."""

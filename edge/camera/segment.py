@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from edge.camera.disk import sync_folder
 from edge.errors import SegmentError
 from wire import fields as _f
 from wire.errors import MessageError
@@ -29,11 +30,11 @@ SECOND_MS: Final = 1_000
 SUFFIX: Final = ".seg"
 FIRST: Final = bytes(32)
 """What the first segment of a camera names as the one before."""
-REASONS: Final = ("start", "next", "clock-jump", "reconnect", "mask", "settings", "size", "disk")
+REASONS: Final = ("start", "next", "clock-jump", "reconnect", "mask", "settings", "size", "disk", "encoder", "moved")
 """Why a segment began: the program started; ten seconds were over; else what the one before was ended by."""
 KINDS: Final = ("init", "second", "thumbnail", "sound")
 MAX_RECORD_OCTETS: Final = 64_000_000
-_MAX_CLEAR_OCTETS: Final = 10_000
+MAX_HEAD_OCTETS: Final = 10_000
 _INFO: Final = b"mimamori/segment/1"
 
 
@@ -294,6 +295,11 @@ class Writer:
             path.unlink(missing_ok=True)
             raise
 
+    @property
+    def end_ms(self) -> int:
+        """Return when the last second written ends, Unix milliseconds."""
+        return _end_ms(self.head, self._records)
+
     def init(self, data: bytes) -> None:
         """Write ftyp and moov, which stand before every second.
 
@@ -429,19 +435,6 @@ def opened(path: Path, strand_key: bytes, *, may_be_open: bool = False) -> Itera
         _check_tail(box, segment, segment.tail)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut.
-
-    Raises:
-        OSError: the disk is gone.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @dataclass(slots=True)
 class _Reader:
     path: Path
@@ -480,7 +473,7 @@ class _Reader:
         return record
 
     def _clear(self, octets: int) -> bytes | None:
-        length = self._length(octets, _MAX_CLEAR_OCTETS)
+        length = self._length(octets, MAX_HEAD_OCTETS)
         if length is None:
             return None
         data = os.pread(self.descriptor, length, self.at)
@@ -534,7 +527,7 @@ def _end_ms(head: Head, records: Iterable[Record]) -> int:
 
 
 def _of_kind(data: bytes, *kinds: str) -> dict[object, object]:
-    fields = _f.loads(data, max_octets=_MAX_CLEAR_OCTETS)
+    fields = _f.loads(data, max_octets=MAX_HEAD_OCTETS)
     if _f.text(fields, 1) not in kinds:
         raise MessageError("something else stands here")
     return fields
