@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 
 THUMBNAIL_PX: Final = 320
 WATCH_MS: Final = 5_000
-DISK_PAUSE_MS: Final = 5_000
-"""So long after a failed write nothing is tried."""
-ENCODER_PAUSE_MS: Final = 5_000
 FPS_WINDOW_MS: Final = 12_000
 MAX_SOUNDS: Final = 100
 """Levels that wait for their second; the oldest are given up while nothing can be written."""
@@ -49,6 +46,7 @@ class Recorder:
         counts: frames_recorded, frames_unusable, disk_failures, encoder_failures, seconds_recorded.
         random_id: gives 16 octets.
         watch: given the painted picture in grey, shape (height, width), every five seconds; says whether to go on.
+        pause_ms: nothing is tried for so long after a failure of the disk or of the encoder.
         trouble: "", "disk-full" or "unreadable": why nothing is written just now.
     """
 
@@ -60,6 +58,7 @@ class Recorder:
     counts: Counter[str]
     random_id: Callable[[], bytes]
     watch: Callable[[NDArray[np.uint8]], bool] | None = None
+    pause_ms: int = 5_000
     trouble: str = ""
     _mask: Mask | None = None
     _fps: int = 0
@@ -277,7 +276,7 @@ class Recorder:
             writer.abandon()
             self.ring.leave(writer)
             self._began = what
-        self._paused_until_ms = self.clock.monotonic_ms() + (DISK_PAUSE_MS if what == "disk" else ENCODER_PAUSE_MS)
+        self._paused_until_ms = self.clock.monotonic_ms() + self.pause_ms
 
 
 def thumbnail(painted: av.VideoFrame, mask: Mask) -> bytes:

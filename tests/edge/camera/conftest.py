@@ -1,7 +1,9 @@
 """A city with the keys of a camera, pictures of known colours, and what a stored second looks like when opened."""
 
+import asyncio
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -166,3 +168,28 @@ def make_camera(tmp_path: Path, city: City, diary: Diary) -> CameraMaker:
         return Camera.open(config, city.bundle, journal=diary, clock=clock or WallClock(), senses=senses)
 
     return make
+
+
+@asynccontextmanager
+async def running(camera: Camera) -> AsyncIterator[Camera]:
+    task = asyncio.create_task(camera.run())
+    try:
+        yield camera
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(holds: Callable[[], bool], limit_s: float = 10.0) -> None:
+    async with asyncio.timeout(limit_s):
+        while not holds():  # noqa: ASYNC110 -- what is waited for happens in a thread
+            await asyncio.sleep(0.02)
+
+
+def seconds(camera: Camera, least: int) -> Callable[[], bool]:
+    already = camera.counts["seconds_recorded"]
+    return lambda: camera.counts["seconds_recorded"] >= already + least
+
+
+def stored(camera: Camera) -> list[Segment]:
+    return [segment.read(path) for path in sorted(camera.ring.footage.glob("*/*.seg"))]

@@ -1,6 +1,4 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.camera import segment
 from edge.camera.camera import Camera, Senses
 from edge.camera.mask import BLACK
 from edge.errors import CameraError
-from tests.edge.camera.conftest import AREA, START_MS, CameraMaker, City, Diary, Film
+from tests.edge.camera.conftest import AREA, START_MS, CameraMaker, City, Diary, Film, running, seconds, stored, until
 from wire.camera_settings import CameraSettings
 from wire.errors import WireError
 from wire.orders import Freeze, Thaw
 
 EVER = (0, 1 << 50)
-
-
-@asynccontextmanager
-async def running(camera: Camera) -> AsyncIterator[Camera]:
-    task = asyncio.create_task(camera.run())
-    try:
-        yield camera
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(holds: Callable[[], bool], limit_s: float = 10.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not holds():  # noqa: ASYNC110 -- what is waited for happens in a thread
-            await asyncio.sleep(0.02)
-
-
-def seconds(camera: Camera, least: int) -> Callable[[], bool]:
-    already = camera.counts["seconds_recorded"]
-    return lambda: camera.counts["seconds_recorded"] >= already + least
 
 
 def inside(width: int, height: int) -> NDArray[np.bool_]:
@@ -49,10 +25,6 @@ def inside(width: int, height: int) -> NDArray[np.bool_]:
     points = np.array([(round(x * width * 16) - 8, round(y * height * 16) - 8) for x, y in AREA], np.int32)
     cv2.fillPoly(canvas, [points], 1, shift=4)
     return canvas > 0
-
-
-def stored(camera: Camera) -> list[segment.Segment]:
-    return [segment.read(path) for path in sorted(camera.ring.footage.glob("*/*.seg"))]
 
 
 def colours(jpeg: bytes) -> NDArray[np.uint8]:
