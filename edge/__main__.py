@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge import agent, config, health, notify, replay
-from edge.errors import CaptureError
+from edge import agent, config, health, logbook, notify, replay
+from edge.errors import CaptureError, JournalError
 from wire import keys, logs
 from wire.errors import ConfigError, WireError
 from wire.formats import EXAMPLE_CITY, FormatError, Formats
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 
 EXIT_BAD_INPUT = 2
+EXIT_RESTART = 75
+"""The city ordered it: the service manager starts the program again, also one that restarts only after failures."""
 
 
 @app.command()
@@ -44,10 +46,11 @@ def run(
         config.check_distinct(configs, files)
     except ConfigError as error:
         raise _stop_with(str(error)) from error
-    asyncio.run(_run(configs, metrics_port, notify.Notifier.of(os.environ, os.getpid())))
+    if asyncio.run(_run(configs, metrics_port, notify.Notifier.of(os.environ, os.getpid()))):
+        raise typer.Exit(EXIT_RESTART)
 
 
-async def _run(configs: list[config.EdgeConfig], metrics_port: int | None, notifier: notify.Notifier) -> None:
+async def _run(configs: list[config.EdgeConfig], metrics_port: int | None, notifier: notify.Notifier) -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -55,7 +58,7 @@ async def _run(configs: list[config.EdgeConfig], metrics_port: int | None, notif
     server = None if metrics_port is None else await health.serve_metrics(metrics_port, vitals)
     watching = asyncio.create_task(notify.watch(notifier, vitals.liveness))
     try:
-        await agent.run_all(configs, stop, vitals)
+        return await agent.run_all(configs, stop, vitals)
     finally:
         watching.cancel()
         await asyncio.wait([watching])
@@ -118,6 +121,33 @@ def _print_counts(console: Console, title: str, counts: list[tuple[str, int]], o
     for name, count in counts:
         table.add_row(name, str(count))
     console.print(table)
+
+
+@app.command(name="log")
+def log_(
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file of the gateway.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object an entry.")] = False,  # noqa: FBT002 -- Typer
+    verify: Annotated[bool, typer.Option("--verify", help="Check the whole chain; exit code 1 at a fault.")] = False,  # noqa: FBT002 -- Typer
+    n: Annotated[int, typer.Option("-n", min=1, max=100_000, help="How many of the newest entries.")] = 20,
+) -> None:
+    """機器の記録を見る。 Show what this gateway wrote down: orders, footage deleted, masks set; none can be changed."""
+    try:
+        seen = logbook.look(config.load(config_file, os.environ), n, verify=verify)
+    except (ConfigError, JournalError) as error:
+        raise _stop_with(str(error)) from error
+    if as_json:
+        for line in logbook.lines(seen):
+            typer.echo(line)
+    else:
+        logbook.show(seen, Console(emoji=False, markup=False))
+    if verify:
+        whole = (
+            "改ざんなし。 The chain is whole"
+            if seen.fault is None
+            else f"{seen.fault}番で切れています。 Broken at {seen.fault}"
+        )
+        Console(stderr=True).print(whole, style="green" if seen.fault is None else "red", markup=False)
+        raise typer.Exit(0 if seen.fault is None else 1)
 
 
 @app.command()

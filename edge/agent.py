@@ -1,28 +1,34 @@
 """One gateway, wired together; and a process that hosts many, none of which takes another down."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from edge import identity, position
 from edge.condition import Gauges
 from edge.config import EdgeConfig, PositionConfig
 from edge.errors import EdgeError
 from edge.health import Health, Vitals
+from edge.journal import FILE, Journal
 from edge.keep import Keeper, Sealer
+from edge.lanes import Handler
+from edge.orders import Desk
 from edge.parked import Whereabouts
 from edge.position import GpsdClient
+from edge.reports import Reports
 from edge.scan import Source, open_source
 from edge.sight import Sight
 from edge.uplink import Uplink
 from wire import keys
 from wire.errors import OutboxError, WireError
 from wire.merge import Merge
+from wire.orders import Command, Restart
 from wire.outbox import Outbox
 from wire.retry import wait_s
 from wire.window import SendWindow
@@ -33,11 +39,18 @@ KEEPER_HANGS_S = 90.0
 """Wall seconds without a round of the keeper; there is one a second, and one in ten on a failing disk."""
 STOP_S = 5.0
 """Wall seconds given to publishing when the program is asked to stop."""
+REPORT_S = 1.0
+"""And so many more for what the log says last, as that an order to restart was carried out."""
 
 
 @dataclass(slots=True)
 class Agent:
-    """The parts of one gateway."""
+    """The parts of one gateway.
+
+    Attributes:
+        handlers: what carries out the city's orders, by the type of command; those missing are refused.
+        restart: set by an order to restart, and by nobody else.
+    """
 
     config: EdgeConfig
     outbox: Outbox
@@ -46,58 +59,83 @@ class Agent:
     uplink: Uplink
     health: Health
     gpsd: GpsdClient | None
+    journal: Journal
+    handlers: dict[type[Command], Handler]
+    restart: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Carry out what needs no other part."""
+        self.handlers.setdefault(Restart, self._end)
+
+    def _end(self, _: Restart) -> dict[str, Any]:
+        """Ask for an orderly end; "order.done" is on the disk before anything else gets its turn."""
+        self.restart.set()
+        return {}
 
     @classmethod
     def open(cls, config: EdgeConfig) -> Self:
-        """Return an agent with its outbox open and its journal restored.
+        """Return an agent with its outbox and journal open and what was heard restored.
 
         Raises:
             WireError: a key file or the outbox cannot be used.
-            EdgeError: the city file is of another city.
+            EdgeError: the city file is of another city, or the journal cannot be used.
         """
         sealer = _sealer(config)
-        outbox = _outbox(config)
-        try:
-            return cls._wired(config, sealer, outbox)
-        except BaseException:
-            outbox.close()
-            raise
+        with contextlib.ExitStack() as opened:
+            outbox = opened.enter_context(_outbox(config))
+            journal = opened.enter_context(Journal.open(config.state_dir / FILE))
+            agent = cls._wired(config, sealer, outbox, journal)
+            opened.pop_all()
+        return agent
 
     @classmethod
-    def _wired(cls, config: EdgeConfig, sealer: Sealer, outbox: Outbox) -> Self:
+    def _wired(cls, config: EdgeConfig, sealer: Sealer, outbox: Outbox, journal: Journal) -> Self:
         merge = Merge(round(config.scan.window_s * 1000), max_rows=config.scan.max_rows)
         sight = Sight(config.formats, merge)
         track = _whereabouts(config.position)
         gauges = Gauges(state_dir=config.state_dir, whereabouts=track, certificate_until_ms=_certificate_end(config))
         health = Health(config.detector, sight, outbox, gauges=gauges)
         health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
+        health.counts["journals_renewed"] = int(journal.broken_file is not None)
         source = open_source(config, sight, health.counts, position=outbox.restore()[1])
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
         keeper.beat = health.pulses.add("keeper", KEEPER_HANGS_S)
         keeper.restore()
-        uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config))
-        return cls(config, outbox, source, keeper, uplink, health, _gpsd(config, track, health.counts))
+        handlers: dict[type[Command], Handler] = {}
+        desk = Desk(sealer.city, config.detector, journal, handlers, health.counts)
+        reports = Reports(journal, sealer.sign_report, config.broker.receipt_timeout_s)
+        uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config), desk, reports)
+        gpsd = _gpsd(config, track, health.counts)
+        return cls(config, outbox, source, keeper, uplink, health, gpsd, journal, handlers)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then put away what was heard, publish for a moment and end."""
+        """Work until `stop` or an order ends it, then put away what was heard, publish for a moment and end."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                lasting = [tasks.create_task(self.uplink.run()), tasks.create_task(self.health.run())]
+                lasting = [
+                    tasks.create_task(part) for part in (self.uplink.run(), self.uplink.desk.run(), self.health.run())
+                ]
                 if self.gpsd is not None:
                     lasting.append(tasks.create_task(self.gpsd.run()))
                 hearing = tasks.create_task(self.source.run())
                 keeping = tasks.create_task(self.keeper.run())
-                await stop.wait()
+                await _either(stop, self.restart)
                 await self.source.finish()
                 keeping.cancel()
                 self._keep_last()
                 hearing.cancel()
                 is_drained = await self.uplink.drained(STOP_S)
+                is_drained &= await self.uplink.reports.drained(REPORT_S)
                 log.info("agent.stopped", extra={"detector": self.config.detector, "settled": is_drained})
                 for task in lasting:
                     task.cancel()
         finally:
-            self.outbox.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self.journal.close()
+        self.outbox.close()
 
     def _keep_last(self) -> None:
         try:
@@ -148,13 +186,24 @@ def _gpsd(config: EdgeConfig, track: Whereabouts | None, counts: Counter[str]) -
     return GpsdClient(config.position.gpsd, device, track, counts=counts, now_ms=config.clock.now_ms)
 
 
-async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals) -> None:
-    """Run one agent until `stop`; when it fails, say so, wait and start it anew.
+async def _either(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, is_alone: bool = False) -> bool:
+    """Run one agent until `stop`; when it fails, say so, wait and start it anew. Return whether to start the program.
 
     Args:
         config: of the agent.
         stop: set from outside.
         vitals: told what runs and what failed.
+        is_alone: an order to restart ends the program, as no other gateway runs in it; otherwise only this agent.
     """
     detector = config.detector
     vitals.failures[detector] = 0
@@ -170,11 +219,15 @@ async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals) -> 
         except Exception:
             log.exception("agent.crashed", extra={"detector": detector})
         else:
-            return
+            log.info("agent.ended", extra={"detector": detector, "resumed": agent.restart.is_set()})
+            if stop.is_set() or is_alone:
+                return not stop.is_set()
+            continue  # by an order
         finally:
             vitals.running.pop(detector, None)  # its outbox is closed: there is nothing to ask it any more
         vitals.failures[detector] += 1
         await _stop_or_wait(stop, wait_s(vitals.failures[detector], most_s=60.0))
+    return False
 
 
 async def _stop_or_wait(stop: asyncio.Event, limit_s: float) -> None:
@@ -185,8 +238,9 @@ async def _stop_or_wait(stop: asyncio.Event, limit_s: float) -> None:
         pass
 
 
-async def run_all(configs: list[EdgeConfig], stop: asyncio.Event, vitals: Vitals) -> None:
-    """Run an agent for each configuration in this process until `stop`."""
+async def run_all(configs: list[EdgeConfig], stop: asyncio.Event, vitals: Vitals) -> bool:
+    """Run an agent for each configuration until `stop`; return whether the city ordered the only one to restart."""
+    is_alone = len(configs) == 1
     async with asyncio.TaskGroup() as agents:
-        for config in configs:
-            agents.create_task(supervise(config, stop, vitals))
+        ends = [agents.create_task(supervise(config, stop, vitals, is_alone=is_alone)) for config in configs]
+    return any(end.result() for end in ends)

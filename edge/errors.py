@@ -31,3 +31,27 @@ class SegmentError(CameraError):
 
 class RingError(CameraError):
     """What is asked of the kept footage cannot be done."""
+
+
+class JournalError(EdgeError):
+    """The journal cannot be read or written; may be tried again when the disk is well."""
+
+
+class JournalFullError(JournalError):
+    """The journal or its disk is full: nothing was written, nothing that was in it is hurt."""
+
+
+class JournalBrokenError(JournalError):
+    """The journal's file is damaged: trying again does not help, a new one does."""
+
+
+class OrderRefusedError(EdgeError):
+    """An order is not carried out, and why is known: a handler raises it, the city is told.
+
+    Attributes:
+        reason: a short word, as "old-version"; it goes into the log.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)

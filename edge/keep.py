@@ -65,6 +65,10 @@ class Sealer:
         """Return a heartbeat in its envelope."""
         return seal.sign(payload, self.header("heartbeat", epoch, sequence), signer=self.key)
 
+    def sign_report(self, payload: bytes, epoch: int, sequence: int) -> bytes:
+        """Return an entry of the gateway's log in its envelope."""
+        return seal.sign(payload, self.header("report", epoch, sequence), signer=self.key)
+
 
 @dataclass(slots=True)
 class Keeper:

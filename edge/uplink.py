@@ -1,4 +1,4 @@
-"""The way to the city over MQTT: batches up, receipts down, a heartbeat in between.
+"""The way to the city over MQTT: batches and reports up, receipts and orders down, a heartbeat in between.
 
 A PUBACK means nothing here: a batch is done when a receipt signed by the city names it. Until then it is sent again.
 """
@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import aiomqtt
 
 from edge.config import BrokerConfig
+from edge.errors import JournalBrokenError, JournalError
 from edge.health import Health
 from edge.keep import Sealer
+from edge.orders import Desk
+from edge.reports import Reports
 from wire import seal, topics
 from wire.errors import MessageError, OutboxError, SealError
 from wire.messages import Heartbeat, Receipt
@@ -41,6 +45,8 @@ class Uplink:
     Args:
         put: set by the keeper after each put.
         window: which batches to send when.
+        desk: takes the city's orders.
+        reports: sends the gateway's own log.
     """
 
     broker: BrokerConfig
@@ -49,6 +55,8 @@ class Uplink:
     health: Health
     put: asyncio.Event
     window: SendWindow
+    desk: Desk
+    reports: Reports
     _settled: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _beats: int = field(default=0, init=False)
     _got_on: Callable[[], None] = field(default=lambda: None, init=False, repr=False)
@@ -109,15 +117,14 @@ class Uplink:
 
     def _topic(self, leaf: str) -> str:
         city, detector = self.sealer.city.city, self.sealer.detector
-        return {"heartbeat": topics.heartbeat, "sightings": topics.sightings, "receipts": topics.receipts}[leaf](
-            city, detector
-        )
+        return _TOPICS[leaf](city, detector)
 
     async def _session(self, client: aiomqtt.Client) -> None:
-        await client.subscribe(self._topic("receipts"), qos=0)
+        await client.subscribe([(self._topic("receipts"), 0), (self._topic("orders"), 0)])
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(client))
             tasks.create_task(self._send(client))
+            tasks.create_task(self._report(client))
             try:
                 await self._beat(client)
             except asyncio.CancelledError:
@@ -169,13 +176,24 @@ class Uplink:
             except TimeoutError:
                 pass
 
+    async def _report(self, client: aiomqtt.Client) -> None:
+        topic = self._topic("reports")
+
+        async def publish(payload: bytes) -> None:
+            await client.publish(topic, payload, qos=1)
+            self.health.counts["reports_sent"] += 1
+
+        await self.reports.run(publish)
+
     async def _receive(self, client: aiomqtt.Client) -> None:
+        orders = self._topic("orders")
         async for message in client.messages:
+            take = self.desk.take if str(message.topic) == orders else self.take_receipt
             if isinstance(message.payload, bytes):
-                self.take_receipt(message.payload)
+                take(message.payload)
 
     def take_receipt(self, data: bytes) -> None:
-        """Delete what a receipt of the city settles; count and drop anything else."""
+        """Delete what a receipt of the city settles, batches or reports; count and drop anything else."""
         try:
             receipt = self._opened(data)
         except SealError:
@@ -187,6 +205,8 @@ class Uplink:
         else:
             if receipt.epoch == self.outbox.epoch:
                 self._settle(receipt)
+            elif receipt.epoch == self.reports.journal.epoch:
+                self._settle_reports(receipt)
             else:
                 self.health.counts["receipts_foreign"] += 1
 
@@ -212,6 +232,16 @@ class Uplink:
         self._settled.set()
         self.put.set()
 
+    def _settle_reports(self, receipt: Receipt) -> None:
+        try:
+            self.health.counts["reports_refused"] += self.reports.take(receipt)
+        except JournalBrokenError:
+            raise
+        except JournalError as error:
+            self.health.counts["settle_failures"] += 1
+            reason = type(error).__name__
+            log.error("journal.failed", extra={"detector": self.sealer.detector, "reason": reason})  # noqa: TRY400 -- as said
+
     async def drained(self, limit_s: float) -> bool:
         """Wait until every batch is receipted, `limit_s` wall seconds at most; return whether it is so."""
         try:
@@ -222,6 +252,15 @@ class Uplink:
         except TimeoutError:
             return False
         return True
+
+
+_TOPICS: Final = {
+    "heartbeat": topics.heartbeat,
+    "sightings": topics.sightings,
+    "receipts": topics.receipts,
+    "orders": topics.orders,
+    "reports": topics.reports,
+}
 
 
 def _first(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """What the city may order of a gateway: one frozen dataclass a kind, read strictly; see docs/WIRE.md."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,8 @@ MAX_AGE_MS: Final = 900_000
 MAX_WINDOW_MS: Final = 6 * 3_600_000
 """The ordinance's ceiling for one camera; more is asked for with more orders, each with its reason."""
 MAX_STRANDS: Final = 4_096
+STRANDS: Final = "strands"
+"""Of an export's body: the only field that is secret, kept by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,12 @@ def read(order: Order) -> Command:
     return reader(order.body)
 
 
+def digest(kind: str, body: Mapping[str, Any]) -> bytes:
+    """Return 32 octets by which a gateway's log and the city mean the same order, keys of strands left out."""
+    said = {key: body[key] for key in sorted(body) if key != STRANDS}
+    return hashlib.sha256(_f.dumps({1: kind, 2: said})).digest()
+
+
 def kind_of(command: Command) -> str:
     """Return the kind by which an order carries `command`."""
     return _KINDS[type(command)]
@@ -165,6 +174,8 @@ _READERS: Final[dict[str, Callable[[Mapping[str, Any]], Command]]] = {
     "rotate-keys": lambda _: RotateKeys(),
     "restart": lambda _: Restart(),
 }
+KINDS: Final = frozenset(_READERS)
+"""Every kind that we know."""
 _KINDS: Final[dict[type[Command], str]] = {
     Freeze: "freeze",
     Thaw: "thaw",

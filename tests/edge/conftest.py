@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -17,8 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from edge.config import BrokerConfig, EdgeConfig, OutboxConfig, ScanConfig
 from firmware_sim.radio_socket import RadioSocket
 from wire import batch, btsnoop, frames, hci, keys, seal, topics
+from wire.entry import Entry
 from wire.keys import CityBundle, kid
-from wire.messages import Heartbeat, Receipt
+from wire.messages import Heartbeat, Order, Receipt
 from wire.sections import KeyFiles
 
 START_MS = 1_800_000_000_000
@@ -44,10 +47,25 @@ class City:
     is_silent: bool = False
     refuses: str = ""
     port: int = 0
+    order_key: ec.EllipticCurvePrivateKey = field(default_factory=keys.new_signing_key)
+    reports: dict[tuple[str, int, int], bytes] = field(default_factory=dict)
 
     @property
     def bundle(self) -> CityBundle:
-        return CityBundle(self.name, self.seal_key.public_key(), self.receipt_key.public_key())
+        return CityBundle(
+            self.name, self.seal_key.public_key(), self.receipt_key.public_key(), self.order_key.public_key()
+        )
+
+    def order(self, order: Order, detector: str = "gw-1", **over: Any) -> bytes:
+        """Return a signed order; `over` are fields of the header, and `signer` and `recipient`."""
+        signer, recipient = over.pop("signer", self.order_key), over.pop("recipient", None)
+        sealed_to = b"" if recipient is None else kid(recipient)
+        signer_kid = kid(signer.public_key())
+        header = seal.Header(self.name, detector, 0, order.sequence, order.issued_at_ms, sealed_to, signer_kid, "order")
+        header = dataclasses.replace(header, **over)
+        if recipient is None:
+            return seal.sign(order.encode(), header, signer=signer)
+        return seal.seal(order.encode(), header, signer=signer, recipient=recipient)
 
     @property
     def counts(self) -> Counter[bytes]:
@@ -72,12 +90,19 @@ class City:
         self.rows.setdefault((header.detector, header.epoch, header.sequence), batch.decode(payload).rows())
         return header.detector, Receipt(header.epoch, accepted=(header.sequence,))
 
+    def take_report(self, data: bytes) -> tuple[str, Receipt]:
+        header, payload = seal.verify(data, verifier=self.detectors[seal.peek(data).detector])
+        assert (header.content, header.sequence) == ("report", Entry.decode(payload).sequence)
+        self.reports[header.detector, header.epoch, header.sequence] = payload
+        return header.detector, Receipt(header.epoch, accepted=(header.sequence,))
+
     async def serve(self) -> None:
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client("127.0.0.1", self.port, identifier=f"city-{self.name}") as client:
                     await client.subscribe(topics.city_filter(self.name, "sightings"), qos=1)
                     await client.subscribe(topics.city_filter(self.name, "heartbeat"), qos=1)
+                    await client.subscribe(topics.city_filter(self.name, "reports"), qos=1)
                     async for message in client.messages:
                         await self._answer(client, message)
             await asyncio.sleep(0.05)
@@ -88,7 +113,8 @@ class City:
         if topic.leaf == "heartbeat":
             self._take_heartbeat(topic.detector, message.payload)
             return
-        detector, receipt = self.take(message.payload)
+        take = self.take_report if topic.leaf == "reports" else self.take
+        detector, receipt = take(message.payload)
         if not self.is_silent:
             await client.publish(topics.receipts(self.name, detector), self.receipt(detector, receipt))
 

@@ -26,7 +26,7 @@ def opened(gateway: Any, radio: Any) -> Any:
 
     yield made
     for agent in agents:
-        agent.outbox.close()
+        agent.close()
 
 
 def rows_of(agent: Agent, city: Any) -> list[batch.Row]:
@@ -49,7 +49,7 @@ def test_what_was_released_to_the_radio_survives_a_kill_between_any_two_steps(op
     first.keeper.keep()
     released = first.source._safe
     hear(first, 1)  # heard, and never said to be safe
-    first.outbox.close()  # nothing else is written: as after kill -9
+    first.close()  # nothing else is written: as after kill -9
     second = opened()
     assert second.source.position == released == 2
     second.keeper.keep(is_final=True)
@@ -103,7 +103,7 @@ async def test_a_full_outbox_is_said_once_and_retried(
 def test_an_unreadable_journal_is_counted_and_left_behind(opened: Any) -> None:
     first = opened()
     first.outbox.journal(b"\xff not ours", 7)
-    first.outbox.close()
+    first.close()
     second = opened()
     assert second.health.counts["journal_failures"] == 1
     assert second.source.position == 7

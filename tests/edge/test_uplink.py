@@ -22,7 +22,7 @@ def agent(gateway: Any, radio: Any) -> Any:
     made.keeper.keep(is_final=True)
     assert made.outbox.totals().pending_batches == 1
     yield made
-    made.outbox.close()
+    made.close()
 
 
 def pending(agent: Any) -> int:
