@@ -17,6 +17,7 @@ import typer
 from server import config as configuration
 from server.cli_database import DEFAULT, ConfigFile, embedded_database
 from server.cli_gateways import ca_app, gateway_app
+from server.cli_orders import order_app
 from server.config import ServerConfig
 from server.errors import ConfigError, ServerError
 from wire import logs
@@ -40,6 +41,7 @@ tag_app = typer.Typer(no_args_is_help=True, help="タグ。Tags: what the city k
 app.add_typer(tag_app, name="tag")
 
 app.add_typer(ca_app, name="ca")
+app.add_typer(order_app, name="order")
 app.add_typer(gateway_app, name="gateway")
 
 

@@ -1,4 +1,4 @@
-"""The gate process: answers the broker who may come in, and puts out who may not be in any more.
+"""The gate process: who may come in at the broker and who may stay, the city's orders out, the gateways' reports in.
 
 Start it after the broker and before everybody else: without it nobody new comes in; who is in stays.
 """
@@ -20,10 +20,12 @@ from server import nkey
 from server.config import ServerConfig
 from server.enrolment import vault
 from server.exposition import exposed
+from server.gate import orders
 from server.gate.callout import Callout
 from server.gate.desk import Desk
 from server.gate.kick import Doorkeeper
 from server.gate.metrics import GateMetrics
+from server.gate.order_metrics import OrderMetrics
 from server.gate.trespass import LogFollower
 from server.store.pool import make_pool
 
@@ -38,6 +40,7 @@ async def run(config: ServerConfig) -> None:
 
     Raises:
         KeysError: a key file is missing.
+        KeyFileError: one of the city's keys is, or is of another kind.
         ServerError: the port of the metrics is taken.
     """
     metrics = GateMetrics()
@@ -49,6 +52,7 @@ async def run(config: ServerConfig) -> None:
             tasks.create_task(door.keeper.run())
         else:
             log.warning("door.unkept")  # Mosquitto has its own list of who may do what; without TLS there is none
+        tasks.create_task(orders.run(config, OrderMetrics(metrics.registry)))
         # Only now does it answer, and whoever asks the port learns so.
         stack.enter_context(exposed(metrics.registry, config.gate.metrics_port))
         log.info("gate.serving")

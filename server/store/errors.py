@@ -11,3 +11,7 @@ class StaleRosterError(StoreError):
 
 class MigrationError(StoreError):
     """The migrations on disk and those in the database do not fit together. Trying again does not help."""
+
+
+class UnknownDetectorError(StoreError):
+    """There is no such detector, or it is revoked. Trying again does not help."""

@@ -1,0 +1,1 @@
+"""Giving orders to gateways, and hearing what became of them."""
