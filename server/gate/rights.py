@@ -38,15 +38,25 @@ def of(subject: Subject) -> Rights:
     Raises:
         RefusedError: a program that has nothing to do with the broker, or a name that fits no topic.
     """
+    says, hears = leaves(subject)
+    subjects = _own if subject.kind == "gateway" else _everybodys
     try:
-        if subject.kind == "gateway":
-            return Rights(*(_own(subject, leaves) for leaves in (_DETECTOR_SAYS, _DETECTOR_HEARS)))
-        says, hears = _PROGRAM_SAYS.get(subject.id, ()), _PROGRAM_HEARS.get(subject.id, ())
-        if subject.kind != "service" or not says:
-            raise RefusedError("no-business")
-        return Rights(*(_everybodys(subject.city, leaves) for leaves in (says, hears)))
+        return Rights(subjects(subject, says), subjects(subject, hears))
     except TopicError as error:
         raise RefusedError("malformed") from error
+
+
+def leaves(subject: Subject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the leaves that a holder may publish and subscribe: a gateway its own, a program those of all detectors.
+
+    Raises:
+        RefusedError: it has nothing to do with the broker.
+    """
+    if subject.kind == "gateway":
+        return _DETECTOR_SAYS, _DETECTOR_HEARS
+    if subject.kind != "service" or subject.id not in PROGRAMS:
+        raise RefusedError("no-business")
+    return _PROGRAM_SAYS[subject.id], _PROGRAM_HEARS[subject.id]
 
 
 def is_own_client_id(subject: Subject, client_id: str) -> bool:
@@ -59,9 +69,9 @@ def is_own_client_id(subject: Subject, client_id: str) -> bool:
     return client_id.startswith(f"{subject.id}:")
 
 
-def _own(subject: Subject, leaves: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(topics.subject(topics.of(subject.city, subject.id, leaf)) for leaf in leaves)
+def _own(subject: Subject, which: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(topics.subject(topics.of(subject.city, subject.id, leaf)) for leaf in which)
 
 
-def _everybodys(city: str, leaves: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(topics.subject(topics.city_filter(city, leaf)) for leaf in leaves)
+def _everybodys(subject: Subject, which: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(topics.subject(topics.city_filter(subject.city, leaf)) for leaf in which)

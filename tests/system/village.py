@@ -31,6 +31,7 @@ from server.embedded.broker import free_port
 from server.embedded.postgres import Postgres
 from server.registry import importer
 from server.supervisor import Part, Supervisor
+from tests.system import mosquitto
 from wire.clock import Clock
 
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -73,10 +74,7 @@ class Village:
         mqtt_port = free_port()
         broker = BrokerConfig(mqtt_port=mqtt_port, nats_port=free_port())
         if self.broker_name == "mosquitto":
-            broker = BrokerConfig(url=f"mqtt://127.0.0.1:{mqtt_port}", tls=False)
-            self._mosquitto_file.write_text(
-                f"listener {mqtt_port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_type error\n"
-            )
+            broker = BrokerConfig(url=f"mqtts://127.0.0.1:{mqtt_port}")
         settings = configuration.parse({"state_dir": str(state_dir)})
         settings = replace(settings, broker=broker, http=HttpConfig(port=free_port()))
         self.settings = configuration.with_ports(settings, free_port)
@@ -93,6 +91,9 @@ class Village:
         clock = Clock(time.time_ns() // 1_000_000 + 10_000, MORNING_MS, self.options.speed)
         self.settings = replace(self.settings, clock=clock)
         keys.make(self.settings)
+        if self.broker_name == "mosquitto":
+            port = int(self.settings.broker.url.rpartition(":")[2])
+            mosquitto.configure(self.options.state_dir, self.settings.keys_dir, port)
         town.make(self.options, self.settings, self.ports, keys.city_file(self.settings))
         self._keep_few()
         self.options.air_dir.mkdir(mode=0o700, exist_ok=True)
