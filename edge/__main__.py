@@ -151,6 +151,26 @@ def log_(
 
 
 @app.command()
+def doctor(
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file of the gateway.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,  # noqa: FBT002 -- Typer
+    server: Annotated[str, typer.Option(help="https:// of the city's server, to compare the clock with.")] = "",
+) -> None:
+    """診断する。 Look at radio, network, clock, disk, camera and keys, and say what to do; exit code 1 if any fails."""
+    from edge.doctor import examine, show  # noqa: PLC0415 -- a gateway that runs needs none of it
+
+    findings = asyncio.run(examine.examine(config_file, os.environ, server))
+    is_well = examine.is_well(findings)
+    if as_json:
+        found = [finding.to_json() for finding in findings]
+        typer.echo(json.dumps({"well": is_well, "findings": found}, ensure_ascii=False))
+    else:
+        show.show(findings, Console(emoji=False, markup=False))
+    if not is_well:
+        raise typer.Exit(1)
+
+
+@app.command()
 def keygen(file: Annotated[Path, typer.Argument(help="Where to write the private key (PEM, mode 0600).")]) -> None:
     """署名鍵を作る。 Make a signing key and print its public half for the city's registry."""
     if file.exists():

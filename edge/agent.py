@@ -182,7 +182,7 @@ def _whereabouts(config: PositionConfig) -> Whereabouts | None:
 def _gpsd(config: EdgeConfig, track: Whereabouts | None, counts: Counter[str]) -> GpsdClient | None:
     if track is None:
         return None
-    device = {"": config.detector, "*": ""}.get(config.position.device, config.position.device)
+    device = config.position.gpsd_device(config.detector)
     return GpsdClient(config.position.gpsd, device, track, counts=counts, now_ms=config.clock.now_ms)
 
 

@@ -63,6 +63,29 @@ class BluezBus:
         finally:
             bus.disconnect()
 
+    @classmethod
+    async def adapters(cls) -> dict[str, dict[str, Any]]:
+        """Return the properties of every adapter that BlueZ has, by its name.
+
+        Raises:
+            BusError: no bus, or no BlueZ on it.
+        """
+        bus = MessageBus(bus_type=BusType.SYSTEM)
+        try:
+            try:
+                await bus.connect()
+            except (OSError, EOFError, AuthError, DBusError) as error:
+                raise BusError("no system bus") from error
+            view = cls(bus)
+            (objects,) = await view._call(Message(BLUEZ, "/", OBJECTS, "GetManagedObjects"))
+        finally:
+            bus.disconnect()
+        return {
+            path.rsplit("/", 1)[1]: {name: value.value for name, value in interfaces[ADAPTER].items()}
+            for path, interfaces in objects.items()
+            if ADAPTER in interfaces
+        }
+
     @property
     def _path(self) -> str:
         return f"/org/bluez/{self.adapter}"

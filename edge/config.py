@@ -48,6 +48,16 @@ class BrokerConfig:
         """The URL taken apart."""
         return urlsplit(self.url)
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.parts.scheme == "mqtts"
+
+    @property
+    def port(self) -> int:
+        """The port of the URL, or the usual one."""
+        return self.parts.port or (8883 if self.is_tls else 1883)
+
 
 @dataclass(frozen=True, slots=True)
 class ScanConfig(ScanSection):
@@ -76,6 +86,10 @@ class PositionConfig(PositionSection):
     device: str = ""
     max_age_s: float = 60.0
     parked_max_age_s: float = 28_800.0
+
+    def gpsd_device(self, detector: str) -> str:
+        """Return the device to ask gpsd for; "" = any."""
+        return {"": detector, "*": ""}.get(self.device, self.device)
 
 
 @dataclass(frozen=True, slots=True)

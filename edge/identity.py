@@ -1,7 +1,6 @@
 """What can be told of the files that a gateway proves itself with, without ever showing a key."""
 
 import stat
-from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -10,7 +9,12 @@ from cryptography import x509
 def certificate_until_ms(file: Path) -> int | None:
     """Return when the first certificate of a PEM file ends, Unix milliseconds; None if there is none to be read."""
     certificate = first_certificate(file)
-    return None if certificate is None else _ms(certificate.not_valid_after_utc)
+    return None if certificate is None else until_ms(certificate)
+
+
+def until_ms(certificate: x509.Certificate) -> int:
+    """Return when a certificate ends, Unix milliseconds."""
+    return round(certificate.not_valid_after_utc.timestamp() * 1000)
 
 
 def first_certificate(file: Path) -> x509.Certificate | None:
@@ -28,7 +32,3 @@ def is_private(file: Path) -> bool:
         OSError: there is no such file.
     """
     return not stat.S_IMODE(file.stat().st_mode) & 0o077
-
-
-def _ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)

@@ -32,6 +32,14 @@ def whereabouts(max_age_s: float, parked_max_age_s: float = 0.0) -> Whereabouts:
     return Whereabouts(Track(max_age_s, drift_mps=UNKNOWN_SPEED_MPS, trusted_s=TRUSTED_S), parked_max_age_s)
 
 
+def connect(address: str) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Return a connection to gpsd at "unix:/path" or "tcp://host:port"; OSError where nobody listens."""
+    if address.startswith("unix:"):
+        return asyncio.open_unix_connection(address.removeprefix("unix:"), limit=gpsd.MAX_LINE_OCTETS)
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return asyncio.open_connection(host, int(port), limit=gpsd.MAX_LINE_OCTETS)
+
+
 @dataclass(slots=True)
 class GpsdClient:
     """Keeps a track up to date from gpsd and connects again when the connection breaks.
@@ -55,7 +63,7 @@ class GpsdClient:
         """Read positions for ever."""
         while True:
             try:
-                reader, writer = await self._connect()
+                reader, writer = await connect(self.address)
                 try:
                     await self._read(reader, writer)
                 finally:
@@ -65,12 +73,6 @@ class GpsdClient:
                 self.counts["gpsd_failures"] += 1
                 log.warning("gpsd.lost", extra={"reason": type(error).__name__, "attempt": self._failures})
             await asyncio.sleep(wait_s(self._failures))
-
-    def _connect(self) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        if self.address.startswith("unix:"):
-            return asyncio.open_unix_connection(self.address.removeprefix("unix:"), limit=gpsd.MAX_LINE_OCTETS)
-        host, _, port = self.address.removeprefix("tcp://").rpartition(":")
-        return asyncio.open_connection(host, int(port), limit=gpsd.MAX_LINE_OCTETS)
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(gpsd.watch(self.device))

@@ -97,21 +97,19 @@ class Uplink:
             self.window.on_disconnect()
 
     def _client(self) -> aiomqtt.Client:
-        parts = self.broker.parts
-        is_tls = parts.scheme == "mqtts"
         detector = self.sealer.detector
         return aiomqtt.Client(
-            hostname=parts.hostname or "",
-            port=parts.port or (8883 if is_tls else 1883),
+            hostname=self.broker.parts.hostname or "",
+            port=self.broker.port,
             identifier=detector,
             username=self.broker.username or None,
-            password=_password(self.broker.password_file),
+            password=password(self.broker.password_file),
             clean_session=True,
             keepalive=KEEPALIVE_S,
             timeout=ANSWER_S,
             max_queued_incoming_messages=MAX_QUEUED_RECEIPTS,
             will=aiomqtt.Will(self._topic("heartbeat"), Heartbeat.will(detector, self.outbox.epoch).encode(), qos=1),
-            tls_context=_tls(self.broker) if is_tls else None,
+            tls_context=tls_context(self.broker) if self.broker.is_tls else None,
             logger=logging.getLogger("edge.mqtt"),
         )
 
@@ -269,11 +267,21 @@ def _first(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _password(path: str) -> str | None:
+def password(path: str) -> str | None:
+    """Return the first line of a password file, None where there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     return Path(path).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r") if path else None
 
 
-def _tls(broker: BrokerConfig) -> ssl.SSLContext:
+def tls_context(broker: BrokerConfig) -> ssl.SSLContext:
+    """Return what the broker is believed by, and what this gateway proves itself with.
+
+    Raises:
+        OSError: a file cannot be read, or does not hold what it should.
+    """
     context = ssl.create_default_context(cafile=broker.ca_file or None)
     if broker.certificate_file:
         context.load_cert_chain(broker.certificate_file, broker.certificate_key_file or None)
