@@ -33,6 +33,14 @@ class RingError(CameraError):
     """What is asked of the kept footage cannot be done."""
 
 
+class ExportError(CameraError):
+    """An export cannot be made as it is ordered; the message says why and names no footage."""
+
+
+class CredentialError(CameraError):
+    """A clip cannot be given a C2PA mark; it is evidence without one."""
+
+
 class JournalError(EdgeError):
     """The journal cannot be read or written; may be tried again when the disk is well."""
 

@@ -7,7 +7,7 @@ gateway signs the hashes of all the documents beside the clips (`Attest`); the m
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Self
 
@@ -166,16 +166,26 @@ class Manifest:
             raise MessageError("a manifest in another form than ours")
         return made
 
+    def naming(self, authority: str, absent: str = "") -> Self:
+        """Return the manifest with this authority, or with why there is none."""
+        return replace(self, authority=authority, no_timestamp=absent)
+
+    @property
+    def window_iso(self) -> tuple[str, str]:
+        """Return start and end of the window in ISO 8601 with their offset."""
+        return _iso(self.from_ms, self.offset_min), _iso(self.to_ms, self.offset_min)
+
     def _table(self) -> dict[str, Any]:
         plain = ("city", "camera", "export", "case", "software", "made_at_ms")
+        from_iso, to_iso = self.window_iso
         return {
             **{name: getattr(self, name) for name in plain},
             "version": VERSION,
             "window": {
                 "from_ms": self.from_ms,
                 "to_ms": self.to_ms,
-                "from": _iso(self.from_ms, self.offset_min),
-                "to": _iso(self.to_ms, self.offset_min),
+                "from": from_iso,
+                "to": to_iso,
             },
             "parts": [_part(item) for item in self.parts],
             "segments": [_link(item) for item in self.segments],
