@@ -41,6 +41,14 @@ class CredentialError(CameraError):
     """A clip cannot be given a C2PA mark; it is evidence without one."""
 
 
+class BringError(CameraError):
+    """The city cannot be reached, or takes nothing now; may be tried again."""
+
+
+class BringRefusedError(CameraError):
+    """The city does not take this export; trying again does not help."""
+
+
 class JournalError(EdgeError):
     """The journal cannot be read or written; may be tried again when the disk is well."""
 

@@ -19,8 +19,9 @@ import httpx
 from edge.camera import credential, cut, readme, timestamp
 from edge.camera.credential import Device
 from edge.camera.cut import Clip, Findings, Window
+from edge.camera.disk import sync_folder
 from edge.camera.parcel import PARTIAL, Parcel, recipient_of
-from edge.camera.segment import Segment, sync_folder
+from edge.camera.segment import Segment
 from edge.errors import CredentialError, ExportError
 from wire import evidence
 from wire.evidence import Manifest, Part

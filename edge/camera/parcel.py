@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, Self
 
 import pyrage
 
-from edge.camera.segment import sync_folder
+from edge.camera.disk import sync_folder
 from edge.errors import ExportError
 
 PARTIAL: Final = ".partial"

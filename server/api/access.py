@@ -18,6 +18,7 @@ from server.api.rates import BatchRates, EnrolmentRates
 from server.api.townmap import TownMap
 from server.config import ServerConfig
 from server.enrolment.desk import EnrolmentDesk
+from server.footage.exports import Uploads
 from server.history.keyring import KeyRing
 from server.store import family
 from server.store.pool import Pool
@@ -39,6 +40,7 @@ class Parts:
     batch_rates: BatchRates
     enrolment: EnrolmentDesk
     enrolment_rates: EnrolmentRates
+    uploads: Uploads
     metrics: Metrics
     town_map: TownMap
     keys: KeyRing

@@ -22,7 +22,21 @@ from starlette.responses import Response
 
 from server.accounts.sessions import SessionRules, Sessions, wall_ms
 from server.accounts.signin import SignIn, SignInLimits
-from server.api import batches, enrolment, events, live, me, monitor, openapi, place, problems, push, session, track
+from server.api import (
+    batches,
+    enrolment,
+    events,
+    live,
+    me,
+    monitor,
+    openapi,
+    place,
+    problems,
+    push,
+    session,
+    track,
+    uploads,
+)
 from server.api import map as town
 from server.api.access import Parts
 from server.api.bridge import Bridge
@@ -37,6 +51,7 @@ from server.config import HttpConfig, ServerConfig
 from server.credentials import Credentials
 from server.enrolment.desk import EnrolmentDesk
 from server.errors import ServerError
+from server.footage.exports import FOLDER, Uploads
 from server.history.errors import KeyStoreError
 from server.history.keyring import KeyRing
 from server.registry.kek import load as load_kek
@@ -84,7 +99,7 @@ def create_app(config: ServerConfig, pool: Pool, knobs: Knobs | None = None) -> 
         generate_unique_id_function=_operation_id,
     )
     app.state.parts = parts
-    for module in (session, me, place, track, events, live, push, batches, enrolment, town, monitor):
+    for module in (session, me, place, track, events, live, push, batches, enrolment, uploads, town, monitor):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # the way FastAPI documents
@@ -108,6 +123,7 @@ def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
         batch_rates=BatchRates(knobs.batches),
         enrolment=EnrolmentDesk(config, pool, knobs.now_ms),
         enrolment_rates=EnrolmentRates(knobs.enrolments),
+        uploads=Uploads(config.state_dir / FOLDER, pool, now_ms=knobs.now_ms),
         metrics=metrics,
         town_map=town_map,
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),

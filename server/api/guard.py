@@ -22,6 +22,7 @@ from wire import cose
 log = logging.getLogger(__name__)
 
 BATCHES_PATH: Final = "/api/v1/batches"
+EXPORTS_PATH: Final = "/api/v1/exports/"
 MAX_BATCH_BYTES: Final = cose.MAX_OCTETS
 """As over MQTT: what one way takes the other must not refuse, or a phone would send it for ever."""
 MAX_BODY_BYTES: Final = 16_384
@@ -115,7 +116,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = MAX_BATCH_BYTES if scope["path"] == BATCHES_PATH else MAX_BODY_BYTES
+        is_of_detector = scope["path"] == BATCHES_PATH or scope["path"].startswith(EXPORTS_PATH)
+        limit = MAX_BATCH_BYTES if is_of_detector else MAX_BODY_BYTES
         told = Headers(scope=scope).get("content-length", "")
         if told.isdecimal() and int(told) > limit:
             await _drain(receive)

@@ -54,6 +54,9 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.uploads = Counter(
+            "mimamori_api_uploads", "parts of exports and questions about them", ["outcome"], registry=self.registry
+        )
         self.broker = Gauge("mimamori_api_broker_up", "1 while the broker is connected", registry=self.registry)
 
     def text(self) -> bytes:

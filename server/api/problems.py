@@ -58,6 +58,12 @@ NOT_SEEN_YET = Problem(
     404, "not-seen-yet", "まだ一度も検知されていません。", "The tag has not been heard by any detector yet."
 )
 NOT_ALLOWED = Problem(405, "method-not-allowed", "この操作はできません。", "This method is not offered here.")
+CONFLICT = Problem(
+    409,
+    "conflict",
+    "すでに別の内容を受け取っています。",
+    "Something else is here already, or a newer try to bring it is under way.",
+)
 TOO_LARGE = Problem(413, "too-large", "送られたデータが大きすぎます。", "The body is too large.")
 WRONG_TYPE = Problem(
     415, "unsupported-media-type", "このデータ形式は受け付けません。", "This content type is not accepted here."
@@ -94,6 +100,7 @@ ALL: Final = (
     NOT_FOUND,
     NOT_SEEN_YET,
     NOT_ALLOWED,
+    CONFLICT,
     TOO_LARGE,
     WRONG_TYPE,
     INVALID,
@@ -108,6 +115,7 @@ _BY_STATUS: Final = {
     401: NOT_SIGNED_IN,
     404: NOT_FOUND,
     405: NOT_ALLOWED,
+    409: CONFLICT,
     413: TOO_LARGE,
     415: WRONG_TYPE,
 }

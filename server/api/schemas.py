@@ -226,6 +226,16 @@ class PushEndpoint(_Body):
     expirationTime: _Expiration = None  # noqa: N815 - the W3C Push API calls it so
 
 
+class ExportProgress(_Answer):
+    """How far an export of footage has come."""
+
+    export: str = Field(examples=["export-0001"])
+    state: Literal["expected", "arriving", "whole", "refused"]
+    sha256: str = Field(description="of the whole file, hex; empty while it is expected", examples=["00" * 32])
+    parts: int = Field(ge=0, description="of the file; 0 while it is expected", examples=[12])
+    have: list[list[int]] = Field(description="runs of parts here, first and last", examples=[[[0, 3], [5, 7]]])
+
+
 class Health(_Answer):
     """Which parts of the server this process can reach."""
 

@@ -15,3 +15,7 @@ class MigrationError(StoreError):
 
 class UnknownDetectorError(StoreError):
     """There is no such detector, or it is revoked. Trying again does not help."""
+
+
+class ExportExistsError(StoreError):
+    """Another export has this id. Trying again does not help: take a new id."""
