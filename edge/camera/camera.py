@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edge.camera import disk
 from edge.camera.anchor import Wall
+from edge.camera.mask import Painter
 from edge.camera.record import Recorder
 from edge.camera.ring import Journal, Ring
 from edge.camera.rules import Rules
@@ -34,7 +35,8 @@ from wire import fields as _f
 from wire.camera_settings import CameraSettings
 from wire.errors import MessageError, WireError
 from wire.keys import CityBundle
-from wire.orders import Freeze, Thaw
+from wire.orders import Command, Configure, Freeze, SetMask, Thaw
+from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +45,18 @@ CHECK_MS: Final = 1_000
 SWEEP_S: Final = 60.0
 MOVED, BLIND = "moved", "blind"
 _MEGABYTE: Final = 1_000_000
+Handler = Callable[[Any], Awaitable[Mapping[str, Any]]]
 
 
 class Watch(Protocol):
     """Compares the view with the one that the mask was drawn for."""
 
     def see(self, grey: NDArray[np.uint8]) -> str:
-        """Return "moved", "blind" or "": what the painted picture, shape (height, width), shows."""
+        """Return "moved" or "blind", or another word where neither: what the painted picture shows.
+
+        Args:
+            grey: shape (height, width), its luma as it is encoded.
+        """
 
 
 class Ear(Protocol):
@@ -64,11 +71,12 @@ class Senses:
     """What may be plugged in.
 
     Attributes:
-        watch: makes the watch for a mask that came into force; None: nobody looks whether the camera moved.
+        watch: makes the watch for a mask that came into force, given too which pixels of the picture are painted,
+            shape (height, width); None: nobody looks whether the camera moved.
         ear: makes the ear for settings in which sound is approved; None: no sound.
     """
 
-    watch: Callable[[Mask], Watch] | None = None
+    watch: Callable[[Mask, NDArray[np.bool_]], Watch] | None = None
     ear: Callable[[CameraSettings], Ear] | None = None
 
 
@@ -212,6 +220,23 @@ class Camera:
         except OSError as error:
             raise RingError("the windows cannot be thawed") from error
 
+    def handlers(self) -> dict[type[Command], Handler]:
+        """Return what carries out the orders that are for a camera; each returns what the log says of it."""
+
+        async def freeze(order: Freeze) -> Mapping[str, Any]:
+            return await asyncio.to_thread(self.freeze, order)
+
+        async def thaw(order: Thaw) -> Mapping[str, Any]:
+            return await asyncio.to_thread(self.thaw, order)
+
+        async def set_mask(order: SetMask) -> Mapping[str, Any]:
+            return {"mask_version": (await asyncio.to_thread(self.set_mask, order.mask)).version}
+
+        async def configure(order: Configure) -> Mapping[str, Any]:
+            return {"settings_version": (await asyncio.to_thread(self.configure, order.settings)).version}
+
+        return {Freeze: freeze, Thaw: thaw, SetMask: set_mask, Configure: configure}
+
     def segments_in(self, from_ms: int, to_ms: int) -> list[Segment]:
         """Return the segments that share time with a window, in the order of their time.
 
@@ -315,7 +340,8 @@ class Camera:
         if self.senses.watch is None or mask is None:
             return True
         if self._watch is None or self._watch[0] is not mask:
-            self._watch = (mask, self.senses.watch(mask))
+            height, width = grey.shape
+            self._watch = (mask, self.senses.watch(mask, Painter(mask, width, height).painted()))
         verdict = self._watch[1].see(grey)
         self._is_blind = verdict == BLIND
         if verdict != MOVED:
@@ -353,6 +379,30 @@ class Camera:
             return 0
         except (OSError, MessageError):
             return self.mask_version or 0  # somebody wrote that it moved; how far back, no longer matters
+
+
+async def keep(open_camera: Callable[[], Camera], tell: Callable[[Camera | None], None]) -> None:
+    """Run a camera for ever, opened anew whenever it cannot be: its disk's troubles take nothing else down.
+
+    Args:
+        open_camera: as `Camera.open`; called in a thread.
+        tell: given the camera while it runs, None while it cannot be opened.
+    """
+    failures = 0
+    while True:
+        try:
+            camera = await asyncio.to_thread(open_camera)
+            tell(camera)
+            failures = 0
+            await camera.run()
+        except (EdgeError, WireError, OSError) as error:
+            log.error("camera.unopened", extra={"reason": type(error).__name__})  # noqa: TRY400 -- the kind of error says it all
+        except Exception:
+            log.exception("camera.crashed")
+        finally:
+            tell(None)
+        failures += 1
+        await asyncio.sleep(wait_s(failures, most_s=60.0))
 
 
 def _recorder(config: EdgeConfig, ring: Ring, footage_key: X25519PublicKey, counts: Counter[str]) -> Recorder:

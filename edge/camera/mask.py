@@ -57,6 +57,13 @@ class Painter:
                 pixels[top // scale : bottom // scale, left // scale : right // scale] = value
         return frame
 
+    def painted(self) -> NDArray[np.bool_]:
+        """Return which pixels are black, shape (height, width)."""
+        black = np.zeros((self.height, self.width), np.bool_)
+        for top, bottom, left, right in self.rectangles:
+            black[top:bottom, left:right] = True
+        return black
+
     def painted_share(self) -> float:
         """Return what share of the picture is black."""
         painted = sum((bottom - top) * (right - left) for top, bottom, left, right in self.rectangles)

@@ -45,6 +45,23 @@ class TrustedTime:
     base_ms: int
     at_ms: int
 
+    @classmethod
+    def load(cls, path: Path, clock: Wall, newest_ms: int) -> "TrustedTime":
+        """Return the time that was right when `path` was written; where there is none, that of the newest footage."""
+        try:
+            base_ms = _f.uint(_f.loads(path.read_bytes()), 1)
+        except (OSError, MessageError):
+            base_ms = newest_ms
+        return cls(clock, base_ms, clock.monotonic_ms())
+
+    def save(self, path: Path) -> None:
+        """Write down what time it is, for the next start.
+
+        Raises:
+            OSError: the disk is full, read-only or gone.
+        """
+        disk.replace(path, _f.dumps({1: self.now_ms()}))
+
     def now_ms(self) -> int:
         """Return the wall time where the kernel vouches for it, else what has certainly passed since it did."""
         monotonic_ms = self.clock.monotonic_ms()
@@ -88,9 +105,8 @@ class Ring:
             self._reconcile()
         except OSError as error:
             raise RingError("the footage cannot be opened") from error
-        rows = self._index.rows()
-        newest_ms = max((row.end_ms for row in rows), default=self.clock.now_ms())
-        self._time = TrustedTime(self.clock, newest_ms, self.clock.monotonic_ms())
+        newest_ms = max((row.end_ms for row in self._index.rows()), default=self.clock.now_ms())
+        self._time = TrustedTime.load(self._time_file, self.clock, newest_ms)
 
     @property
     def footage(self) -> Path:
@@ -217,6 +233,7 @@ class Ring:
             if self.clock.is_synced():
                 self._index.rejuvenate(now_ms)
             self._frozen.expire(now_ms)
+            self._time.save(self._time_file)
         return self._delete(self._aged(settings), "age") + self._delete(self._excess(settings), "bytes")
 
     def segments_in(self, from_ms: int, to_ms: int) -> list[Segment]:
@@ -273,6 +290,10 @@ class Ring:
             disk.replace(self._note, _f.dumps({1: reason, 2: proofs}))
 
     @property
+    def _time_file(self) -> Path:
+        return self.folder / "time.cbor"
+
+    @property
     def _note(self) -> Path:
         return self.folder / "deleting.cbor"
 
@@ -306,10 +327,13 @@ class Ring:
                 self.journal("footage.missing", {"segments": missing[at : at + MAX_PROVED]})
             self._index.drop(missing)
         known = {row.path for row in rows if not row.is_open}
-        for name, path in on_disk.items():
-            if name not in known:
-                self._take_in(path)
-        self._chain = self._end_of_chain()
+        unknown = [path for name, path in on_disk.items() if name not in known]
+        self._chain = self._index.remembered()
+        for path in unknown:
+            self._take_in(path)
+        if len(unknown) > 1:
+            self._chain = self._end_of_chain()
+            self._index.remember(self._chain)
 
     def _take_in(self, path: Path, *, is_hashed: bool = False) -> None:
         """Bring one file to its end and into the index."""
@@ -337,12 +361,8 @@ class Ring:
         self._index.put(Row(self._name(path), start_ms, start_ms, start_ms, octets, bytes(32), b"", b""))
 
     def _end_of_chain(self) -> bytes:
-        """Return the chain value that the next segment names: the one that no segment names yet."""
-        rows = self._index.rows()
-        remembered = self._index.remembered()
-        if not rows or remembered in {row.chain for row in rows}:
-            return remembered
-        named = set()
+        """Return the chain value that no segment names yet; names of files tell no order once a clock has jumped."""
+        rows, named = self._index.rows(), set()
         for row in rows:
             try:
                 named.add(segment.read(self.footage / row.path).head.previous)
@@ -350,7 +370,7 @@ class Ring:
                 continue
         loose = [row for row in rows if row.chain not in named and row.strand_id]
         newest = max(loose, key=lambda row: row.end_ms, default=None)
-        return remembered if newest is None else newest.chain
+        return self._chain if newest is None else newest.chain
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.footage).as_posix()

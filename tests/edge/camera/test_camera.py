@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.camera.camera import Camera, Senses
+from edge.camera.camera import Camera, Senses, keep
 from edge.camera.mask import BLACK
 from edge.errors import CameraError
 from tests.edge.camera.conftest import AREA, START_MS, CameraMaker, City, Diary, Film, running, seconds, stored, until
 from wire.camera_settings import CameraSettings
 from wire.errors import WireError
-from wire.orders import Freeze, Thaw
+from wire.orders import Configure, Freeze, SetMask, Thaw
 
 EVER = (0, 1 << 50)
 
@@ -244,7 +246,7 @@ async def test_a_camera_that_was_moved_records_nothing_until_it_has_a_new_mask(
     make_camera: CameraMaker, film: Film, city: City, diary: Diary
 ) -> None:
     watches = {1: Movable("moved"), 2: Movable("")}
-    path, senses = film(), Senses(watch=lambda mask: watches[mask.version])
+    path, senses = film(), Senses(watch=lambda mask, _: watches[mask.version])
     camera = make_camera(path, senses=senses)
     camera.set_mask(city.mask())
     async with running(camera):
@@ -263,7 +265,9 @@ async def test_a_camera_that_was_moved_records_nothing_until_it_has_a_new_mask(
 
 
 async def test_a_blind_camera_goes_on_recording(make_camera: CameraMaker, film: Film, city: City) -> None:
-    camera = make_camera(film(), senses=Senses(watch=lambda _: Movable("blind")))
+    camera = make_camera(
+        film(), senses=Senses(watch=lambda _, painted: Movable("blind" if painted[48, 80] else "moved"))
+    )
     camera.set_mask(city.mask())
     async with running(camera):
         await until(seconds(camera, 2))
@@ -335,3 +339,40 @@ def test_a_city_without_keys_for_cameras_is_refused(make_camera: CameraMaker, fi
     camera.ring.close()
     with pytest.raises(CameraError):
         Camera.open(camera.config, bundle, journal=camera.journal, clock=camera.clock)
+
+
+async def test_orders_are_carried_out_and_say_what_they_did(make_camera: CameraMaker, film: Film, city: City) -> None:
+    camera = make_camera(film())
+    handlers = camera.handlers()
+    assert await handlers[SetMask](SetMask(city.mask(4))) == {"mask_version": 4}
+    assert await handlers[Configure](Configure(city.settings(3))) == {"settings_version": 3}
+    frozen = await handlers[Freeze](Freeze("case-1", START_MS, START_MS + 1, 1 << 50))
+    assert frozen["gaps"] == [[START_MS, START_MS + 1]]
+    assert await handlers[Thaw](Thaw("case-1")) == {"case": "case-1", "windows": 1, "deleted": 0}
+    with pytest.raises(WireError):
+        await handlers[SetMask](SetMask(b"forged"))
+    camera.ring.close()
+
+
+async def test_a_camera_that_cannot_be_opened_is_tried_again(make_camera: CameraMaker, film: Film, city: City) -> None:
+    path, told = film(), list[Camera | None]()
+    folder = film.folder / "state" / "camera"
+    folder.mkdir(parents=True)
+    (folder / "footage").write_bytes(b"in the way")
+    task = asyncio.create_task(keep(lambda: make_camera(path), told.append))
+    await until(lambda: None in told)
+    (folder / "footage").unlink()
+    await until(lambda: isinstance(told[-1], Camera))
+    camera = told[-1]
+    assert camera is not None
+    camera.set_mask(city.mask())
+    await until(seconds(camera, 1))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told[-1] is None
+    assert camera.state == "stopped"
+
+
+def test_a_gateway_without_a_camera_loads_no_video_library() -> None:
+    program = "import edge.__main__, sys; sys.exit(bool({'av', 'cv2', 'edge.camera'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", program], check=False, cwd=Path.cwd()).returncode == 0

@@ -233,6 +233,32 @@ def test_a_lost_index_is_made_anew_from_the_files(tmp_path: Path, clock: SetCloc
     assert paths[0].exists()
 
 
+def test_a_clock_that_ran_ahead_before_a_restart_makes_nothing_old(
+    tmp_path: Path, clock: SetClock, diary: Diary
+) -> None:
+    ring = opened(tmp_path, clock, diary)
+    path = record(ring, START_MS)
+    ring.sweep(FOURTEEN_DAYS)
+    clock.set_ms, clock.synced = 900 * DAY_MS, False
+    record(ring, clock.now_ms())
+    ring.close()
+    again = opened(tmp_path, clock, diary)
+    assert again.sweep(FOURTEEN_DAYS) == 0
+    assert path.exists()
+
+
+def test_the_chain_is_found_by_its_links_though_a_clock_has_jumped(
+    tmp_path: Path, clock: SetClock, diary: Diary
+) -> None:
+    ring = opened(tmp_path, clock, diary)
+    for start_ms in (START_MS + 90 * DAY_MS, START_MS, START_MS + 10_000):
+        record(ring, start_ms)
+    chain = ring.chain
+    ring.close()
+    (tmp_path / "ring.db").unlink()
+    assert opened(tmp_path, clock, diary).chain == chain
+
+
 def test_torn_segments_are_mended_and_the_chain_goes_on(tmp_path: Path, clock: SetClock, diary: Diary) -> None:
     ring = opened(tmp_path, clock, diary)
     record(ring, START_MS)
