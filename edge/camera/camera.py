@@ -288,6 +288,7 @@ class Camera:
                 self.counts["camera_crashes"] += 1
                 log.exception("camera.crashed")
                 self.recorder.interrupt("start")
+                self.recorder.trouble = "unreadable"
                 self._stop.wait(1)
         self.recorder.interrupt("start")
         self._tell("stopped")

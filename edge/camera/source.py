@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 QUEUE_FRAMES: Final = 4
 MOST_WAIT_S: Final = 30.0
+LONGEST_PACE_MS: Final = 5_000
+"""A file whose times jump by more goes on at once."""
 UNREADABLE_MS: Final = 5_000
 """So long packets may come of which no picture is made."""
 
@@ -190,7 +192,7 @@ class Pace:
         if stream_ms is None:
             return not stopped.is_set()
         now_ms = self.clock.monotonic_ms()
-        if self._origin_ms is None:
+        if self._origin_ms is None or abs(self._origin_ms + stream_ms - now_ms) > LONGEST_PACE_MS:
             self._origin_ms = now_ms - stream_ms
         return not stopped.wait(max(0.0, self._origin_ms + stream_ms - now_ms) / 1000)
 

@@ -23,6 +23,10 @@ def test_defaults_are_a_fixed_gateway_on_bluez() -> None:
     assert read.clock.is_wall
 
 
+def test_a_gateway_has_no_camera_unless_one_is_named() -> None:
+    assert config.parse(MINIMAL, FILE).camera.url == ""
+
+
 def test_relative_paths_count_from_the_file() -> None:
     read = config.parse(MINIMAL, FILE)
     assert read.keys.city_file == Path("/etc/mimamori/city.json")
@@ -37,11 +41,15 @@ def test_every_setting_can_be_said(tmp_path: Path) -> None:
         '[broker]\nurl = "mqtts://broker.example.jp"\nca_file = "ca.pem"\nheartbeat_s = 5\n'
         '[scan]\nsource = "unix:/run/radio.sock"\nformats = ["eid", "uid:00112233445566778899"]\nwindow_s = 2.5\n'
         '[position]\ngpsd = "tcp://127.0.0.1:2947"\ndevice = "*"\n'
+        '[camera]\nurl = "rtsp://user@cam/1"\npassword_file = "p"\noptions = ["rtsp_transport=udp"]\ncrf = 30\n'
+        "is_looped = true\nread_timeout_s = 2\n"
         "[outbox]\nmax_bytes = 1000000\n[clock]\norigin_wall_ms = 1\norigin_town_ms = 2\nspeed = 60\n"
     )
     read = config.load(file, {})
     assert read.scan.socket_path == "/run/radio.sock"
     assert (read.broker.heartbeat_s, read.position.device, read.clock.speed) == (5.0, "*", 60)
+    assert (read.camera.url, read.camera.crf, read.camera.is_looped) == ("rtsp://user@cam/1", 30, True)
+    assert read.camera.options == ("rtsp_transport=udp",)
 
 
 def test_variables_win_over_the_file(tmp_path: Path) -> None:
@@ -81,6 +89,20 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ({"position": {"lat_deg": 34.0, "lon_deg": 134.0, "gpsd": "unix:/g"}}, "position"),
         ({"position": {"gpsd": "usb"}}, "position.gpsd"),
         ({"position": {"gpsd": "tcp://gpsd"}}, "position.gpsd"),
+        ({"camera": {"crf": 51}}, "camera.crf"),
+        ({"camera": {"crf": 26.5}}, "camera.crf"),
+        ({"camera": {"is_looped": 1}}, "camera.is_looped"),
+        ({"camera": {"preset": "placebo"}}, "camera.preset"),
+        ({"camera": {"options": ["rtsp_transport"]}}, "camera.options"),
+        ({"camera": {"options": ["=tcp"]}}, "camera.options"),
+        ({"camera": {"url": "rtsp://user:secret@cam/1"}}, "camera.url"),
+        ({"camera": {"url": "rtsp://[::1"}}, "camera.url"),
+        ({"camera": {"open_timeout_s": 0}}, "camera.open_timeout_s"),
+        ({"camera": {"read_timeout_s": 1000}}, "camera.read_timeout_s"),
+        ({"camera": {"max_width": 10}}, "camera.max_width"),
+        ({"camera": {"max_height": 10_000}}, "camera.max_height"),
+        ({"camera": {"min_free_mb": -1}}, "camera.min_free_mb"),
+        ({"camera": {"mask": "none"}}, "camera.mask"),
         ({"clock": {"pace": 60}}, "clock"),
         ({"clock": {"speed": 0}}, "clock"),
     ],
@@ -90,6 +112,7 @@ def test_a_mistake_is_refused_by_its_key(change: dict[str, Any], key: str) -> No
         config.parse(MINIMAL | change, FILE)
     assert caught.value.key == key
     assert str(FILE) in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_variable_for_a_section_that_is_none_is_refused(tmp_path: Path) -> None:
