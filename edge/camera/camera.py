@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 import av
 import numpy as np
@@ -27,6 +27,7 @@ from edge.camera.record import Recorder
 from edge.camera.ring import Journal, Ring
 from edge.camera.rules import Rules
 from edge.camera.segment import FIRST, Segment
+from edge.camera.senses import Senses, Watch
 from edge.camera.source import Source
 from edge.config import EdgeConfig
 from edge.errors import CameraError, EdgeError, RingError
@@ -46,38 +47,6 @@ SWEEP_S: Final = 60.0
 MOVED, BLIND = "moved", "blind"
 _MEGABYTE: Final = 1_000_000
 Handler = Callable[[Any], Awaitable[Mapping[str, Any]]]
-
-
-class Watch(Protocol):
-    """Compares the view with the one that the mask was drawn for."""
-
-    def see(self, grey: NDArray[np.uint8]) -> str:
-        """Return "moved" or "blind", or another word where neither: what the painted picture shows.
-
-        Args:
-            grey: shape (height, width), its luma as it is encoded.
-        """
-
-
-class Ear(Protocol):
-    """Measures sound, and gives levels alone."""
-
-    def hear(self, piece: av.AudioFrame, at_ms: int) -> bytes | None:
-        """Return levels to be written, None where nothing may be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Senses:
-    """What may be plugged in.
-
-    Attributes:
-        watch: makes the watch for a mask that came into force, given too which pixels of the picture are painted,
-            shape (height, width); None: nobody looks whether the camera moved.
-        ear: makes the ear for settings in which sound is approved; None: no sound.
-    """
-
-    watch: Callable[[Mask, NDArray[np.bool_]], Watch] | None = None
-    ear: Callable[[CameraSettings], Ear] | None = None
 
 
 @dataclass(slots=True)

@@ -182,19 +182,22 @@ def choose(wanted: str, shape: Shape) -> str:
 
 
 def works(codec: str, shape: Shape) -> bool:
-    """Return whether an encoder opens here and what it makes of a grey picture decodes to one."""
+    """Return whether an encoder opens here, begins a second anew, and makes of grey pictures what decodes to grey."""
     if codec not in av.codecs_available:
         return False
-    frame = av.VideoFrame.from_ndarray(np.full((shape.height * 3 // 2, shape.width), 100, np.uint8), "yuv420p")
+    grey = np.full((shape.height * 3 // 2, shape.width), 100, np.uint8)
     try:
         encoder = Encoder(codec, shape)
-        seconds = encoder.encode(frame, 0) + encoder.finish()
-        encoded = encoder.init + b"".join(item.fragment(0, 1) for item in seconds)
+        times = (0, SECOND_MS // 2, SECOND_MS)
+        seconds = [s for at_ms in times for s in encoder.encode(av.VideoFrame.from_ndarray(grey, "yuv420p"), at_ms)]
+        seconds += encoder.finish()
+        encoded = encoder.init + b"".join(item.fragment(0, number) for number, item in enumerate(seconds, 1))
         with av.open(io.BytesIO(encoded), "r") as container:
             pictures = [item.to_ndarray(format="yuv420p") for item in container.decode(video=0)]
     except (EncodeError, av.FFmpegError, ValueError, MemoryError):
         return False
-    return len(pictures) == 1 and abs(float(pictures[0].mean()) - 100) < 5
+    is_grey = all(abs(float(item.mean()) - 100) < 5 for item in pictures)
+    return [item.frames for item in seconds] == [2, 1] and len(pictures) == len(times) and is_grey
 
 
 def _add_stream(container: av.container.OutputContainer, codec: str, shape: Shape) -> av.VideoStream:

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
 from edge.camera import segment
-from edge.camera.camera import Camera, Senses
+from edge.camera.camera import Camera
 from edge.camera.segment import Segment
+from edge.camera.senses import Senses
 from edge.clock import WallClock
 from edge.config import BrokerConfig, CameraConfig, EdgeConfig
 from privacy import masks

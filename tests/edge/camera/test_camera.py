@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.camera.camera import Camera, Senses, keep
+from edge.camera.camera import Camera, keep
 from edge.camera.mask import BLACK
+from edge.camera.senses import Senses
 from edge.errors import CameraError
 from tests.edge.camera.conftest import AREA, START_MS, CameraMaker, City, Diary, Film, running, seconds, stored, until
 from wire.camera_settings import CameraSettings
