@@ -1,4 +1,4 @@
-"""`mimamori-edge`: run gateways, replay a capture through the same pipeline, make a key."""
+"""`mimamori-edge`: run gateways, enrol one, replay a capture through the same pipeline, make a key."""
 
 import asyncio
 import json
@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from edge import agent, config, health, logbook, notify, replay
-from edge.errors import CaptureError, JournalError
+from edge.errors import CaptureError, EdgeError, JournalError
 from wire import keys, logs
+from wire.enrolment import Ticket
 from wire.errors import ConfigError, WireError
 from wire.formats import EXAMPLE_CITY, FormatError, Formats
 
@@ -168,6 +169,35 @@ def doctor(
         show.show(findings, Console(emoji=False, markup=False))
     if not is_well:
         raise typer.Exit(1)
+
+
+@app.command(name="enrol")
+def enrol_(  # noqa: PLR0913 -- each is one option of the command line
+    ticket_file: Annotated[Path | None, typer.Argument(metavar="TICKET", help="Ticket file from the city.")] = None,
+    *,
+    config_file: Annotated[Path, typer.Option("--config", help="TOML file of the gateway, without [keys].")],
+    server: Annotated[str, typer.Option(help="Without a ticket file: https://host of the city's server.")] = "",
+    detector: Annotated[str, typer.Option(help="Id of this gateway, as on the ticket.")] = "",
+    code: Annotated[str, typer.Option(help="One-time code, as on the ticket.")] = "",
+    ca_sha256: Annotated[str, typer.Option(help="Fingerprint of the city's authority, as on the ticket.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the identity that is there.")] = False,
+) -> None:
+    """市に登録する。 Make keys here and get a certificate from the city for the code on its ticket."""
+    from edge import enrol  # noqa: PLC0415 -- an HTTP client costs 10 MB
+
+    typed = Ticket(server, detector, code, ca_sha256)
+    try:
+        read = config.load(config_file, os.environ)
+        if not read.makes_its_keys:
+            raise _stop_with(f"{config_file}: [keys] を消してください。Take [keys] out: the gateway makes its own")
+        ticket = typed.checked() if ticket_file is None else Ticket.from_json(ticket_file.read_text("utf-8"))
+        identity = asyncio.run(enrol.Enroller(read).enrol(ticket, is_forced=force))
+    except (OSError, UnicodeDecodeError, EdgeError, WireError) as error:
+        raise _stop_with(str(error)) from error
+    until = identity.certificate.not_valid_after_utc
+    typer.echo(
+        f"登録しました。{read.detector}、証明書は {until:%Y-%m-%d} まで。Enrolled; the certificate is good until then"
+    )
 
 
 @app.command()

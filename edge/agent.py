@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from edge import identity, position
 from edge.condition import Gauges
@@ -32,6 +32,9 @@ from wire.orders import Command, Restart
 from wire.outbox import Outbox
 from wire.retry import wait_s
 from wire.window import SendWindow
+
+if TYPE_CHECKING:
+    from edge.renewal import Renewal
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,11 @@ class Agent:
     gpsd: GpsdClient | None
     journal: Journal
     handlers: dict[type[Command], Handler]
+    renewal: "Renewal | None" = None
     restart: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by an order: the program ends, or, with other gateways in it, this agent begins anew."""
+    again: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there are other keys: this agent begins anew with them."""
 
     def __post_init__(self) -> None:
         """Carry out what needs no other part."""
@@ -105,11 +112,14 @@ class Agent:
         desk = Desk(sealer.city, config.detector, journal, handlers, health.counts)
         reports = Reports(journal, sealer.sign_report, config.broker.receipt_timeout_s)
         uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config), desk, reports)
-        gpsd = _gpsd(config, track, health.counts)
-        return cls(config, outbox, source, keeper, uplink, health, gpsd, journal, handlers)
+        again = asyncio.Event()
+        gpsd, renewal = _gpsd(config, track, health.counts), _renewal(config, uplink, health.counts, again)
+        return cls(
+            config, outbox, source, keeper, uplink, health, gpsd, journal, handlers, renewal=renewal, again=again
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` or an order ends it, then put away what was heard, publish for a moment and end."""
+        """Work until `stop`, an order or other keys end it; then put away what was heard, publish for a moment, end."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 lasting = [
@@ -117,9 +127,11 @@ class Agent:
                 ]
                 if self.gpsd is not None:
                     lasting.append(tasks.create_task(self.gpsd.run()))
+                if self.renewal is not None:
+                    lasting.append(tasks.create_task(self.renewal.run()))
                 hearing = tasks.create_task(self.source.run())
                 keeping = tasks.create_task(self.keeper.run())
-                await _either(stop, self.restart)
+                await _first_of(stop, self.restart, self.again)
                 await self.source.finish()
                 keeping.cancel()
                 self._keep_last()
@@ -179,21 +191,30 @@ def _whereabouts(config: PositionConfig) -> Whereabouts | None:
     return position.whereabouts(config.max_age_s, config.parked_max_age_s) if config.gpsd else None
 
 
+def _renewal(config: EdgeConfig, uplink: Uplink, counts: Counter[str], again: asyncio.Event) -> "Renewal | None":
+    if not config.makes_its_keys:
+        return None
+    # An HTTP client costs 10 MB; a gateway whose keys are put there by hand does without.
+    from edge.enrol import Enroller  # noqa: PLC0415 -- see above
+    from edge.renewal import Renewal  # noqa: PLC0415 -- as above
+
+    return Renewal(Enroller(config), counts, renewed=uplink.reconnect, changed=again.set)
+
+
+async def _ready(config: EdgeConfig) -> EdgeConfig:
+    """Return the configuration with what enrolment adds; enrols first where that is still to be done."""
+    if not config.makes_its_keys:
+        return config
+    from edge import enrol  # noqa: PLC0415 -- as in _renewal
+
+    return await enrol.ready(config)
+
+
 def _gpsd(config: EdgeConfig, track: Whereabouts | None, counts: Counter[str]) -> GpsdClient | None:
     if track is None:
         return None
     device = config.position.gpsd_device(config.detector)
     return GpsdClient(config.position.gpsd, device, track, counts=counts, now_ms=config.clock.now_ms)
-
-
-async def _either(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, is_alone: bool = False) -> bool:
@@ -209,7 +230,7 @@ async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, 
     vitals.failures[detector] = 0
     while not stop.is_set():
         try:
-            agent = Agent.open(config)
+            agent = Agent.open(await _ready(config))
             vitals.running[detector] = agent.health
             log.info("agent.started", extra={"detector": detector, "source": config.scan.source.partition(":")[0]})
             await agent.run(stop)
@@ -219,15 +240,27 @@ async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, 
         except Exception:
             log.exception("agent.crashed", extra={"detector": detector})
         else:
-            log.info("agent.ended", extra={"detector": detector, "resumed": agent.restart.is_set()})
-            if stop.is_set() or is_alone:
-                return not stop.is_set()
-            continue  # by an order
+            log.info("agent.ended", extra={"detector": detector, "resumed": not stop.is_set()})
+            if stop.is_set():
+                return False
+            if is_alone and agent.restart.is_set():
+                return True
+            continue
         finally:
             vitals.running.pop(detector, None)  # its outbox is closed: there is nothing to ask it any more
         vitals.failures[detector] += 1
         await _stop_or_wait(stop, wait_s(vitals.failures[detector], most_s=60.0))
     return False
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Wait until one of the events is set."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 async def _stop_or_wait(stop: asyncio.Event, limit_s: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from wire import sections, settings
+from wire.address import names_host
 from wire.clock import Clock
 from wire.errors import ConfigError, WireError
 from wire.formats import Formats
@@ -17,6 +18,8 @@ ENVIRONMENT: Final = {"MIMAMORI_EDGE_BROKER_URL": ("broker", "url"), "MIMAMORI_E
 """Variables that win over the file, for containers."""
 PRESETS: Final = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
 """Of libx264, the ones that a gateway may be able to do."""
+IDENTITY: Final = "identity"
+"""Folder of the state directory with keys and certificates of a gateway that enrolled, see `edge/credentials.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,23 @@ class CameraConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentConfig:
+    """How a gateway that makes its own keys comes to its certificates.
+
+    Attributes:
+        ticket_file: the city's ticket, used at the first start; None = somebody runs `mimamori-edge enrol`.
+        server_url: https: (http: on loopback only), where to enrol and renew; "" = as on the ticket.
+        server_ca_file: PEM of the authority of that server; "" = the system's.
+        timeout_s: wall seconds that the server may take.
+    """
+
+    ticket_file: Path | None = None
+    server_url: str = ""
+    server_ca_file: str = ""
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
 class EdgeConfig:
     """One gateway.
 
@@ -147,6 +167,7 @@ class EdgeConfig:
         city: id of the city.
         detector: id of this detector.
         state_dir: where the outbox lies; made if missing.
+        keys: without this section the gateway makes its keys itself, and enrols.
     """
 
     city: str
@@ -158,7 +179,13 @@ class EdgeConfig:
     position: PositionConfig = field(default_factory=PositionConfig)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
+    enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
     clock: Clock = field(default_factory=Clock)
+
+    @property
+    def makes_its_keys(self) -> bool:
+        """Whether this gateway is who it is by enrolment, not by keys that somebody put there."""
+        return self.keys.signing_key_file == self.state_dir / IDENTITY / "signing.pem"
 
     @property
     def formats(self) -> Formats:
@@ -181,9 +208,25 @@ def parse(table: Mapping[str, Any], path: Path) -> EdgeConfig:
     Raises:
         ConfigError: as `load`.
     """
-    config = settings.read(EdgeConfig, table, path)
+    config = settings.read(EdgeConfig, table if "keys" in table else _enrolling(table, path), path)
     _check(config, path)
     return config
+
+
+def _enrolling(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the table with the files of the identity that enrolment makes, wherever it names none."""
+    state_dir, broker = table.get("state_dir"), table.get("broker", {})
+    if not isinstance(state_dir, str) or not isinstance(broker, Mapping):
+        return dict(table)  # the mistake is said where it is read
+    folder = path.absolute().parent / state_dir / IDENTITY
+    files = {
+        "signing_key_file": "signing.pem",
+        "city_file": "city.json",
+        "seal_key_file": "seal.pem",
+    }
+    shown = {"ca_file": "ca.pem", "certificate_file": "certificate.pem", "certificate_key_file": "signing.pem"}
+    at_broker = {"url": "", **{key: str(folder / name) for key, name in shown.items()}, **broker}
+    return {**table, "keys": {key: str(folder / name) for key, name in files.items()}, "broker": at_broker}
 
 
 def check_distinct(configs: Sequence[EdgeConfig], paths: Sequence[Path]) -> None:
@@ -212,7 +255,10 @@ def _check(config: EdgeConfig, path: Path) -> None:
             check()
         except WireError as error:
             raise ConfigError(path, name, f"is not valid: {error}") from error
-    sections.check_broker_url(config.broker.url, path)
+    if config.broker.url or not config.makes_its_keys:  # enrolment says which broker
+        sections.check_broker_url(config.broker.url, path)
+    if config.enrolment.server_url and not is_safe_url(config.enrolment.server_url):
+        raise ConfigError(path, "enrolment.server_url", "must be https://host; http: on loopback only")
     sections.check_scan(config.scan, path)
     _check_ranges(config, path)
     sections.check_position(config.position, path)
@@ -234,6 +280,12 @@ def _check_camera(camera: CameraConfig, path: Path) -> None:
         raise ConfigError(path, "camera.url", "must not hold a password; give camera.password_file")
 
 
+def is_safe_url(url: str) -> bool:
+    """Return whether what is said to `url` stays between the two: https, or http on this machine."""
+    is_local = names_host(url, "http") and urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}
+    return is_local or names_host(url, "https")
+
+
 def _check_ranges(config: EdgeConfig, path: Path) -> None:
     ranges = (
         ("scan.max_rows", config.scan.max_rows, 10, 10_000),
@@ -246,6 +298,7 @@ def _check_ranges(config: EdgeConfig, path: Path) -> None:
         ("camera.max_width", config.camera.max_width, 64, 7680),
         ("camera.max_height", config.camera.max_height, 64, 4320),
         ("camera.min_free_mb", config.camera.min_free_mb, 0, 1_000_000),
+        ("enrolment.timeout_s", config.enrolment.timeout_s, 0.1, 600),
         ("position.accuracy_m", config.position.accuracy_m, 0, 10_000),
         ("position.max_age_s", config.position.max_age_s, 1, 3600),
         ("position.parked_max_age_s", config.position.parked_max_age_s, 0, 65_534),

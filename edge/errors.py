@@ -9,6 +9,39 @@ class ScanError(EdgeError):
     """The radio does not scan; may be tried again."""
 
 
+class EnrolError(EdgeError):
+    """The gateway has no certificate, and does not get one like this."""
+
+
+class NotEnrolledError(EnrolError):
+    """There is no identity yet: the city's ticket is needed."""
+
+    def __init__(
+        self, message: str = "登録されていません。Not enrolled: run `mimamori-edge enrol` with the city's ticket"
+    ) -> None:
+        super().__init__(message)
+
+
+class AlreadyEnrolledError(EnrolError):
+    """There is an identity, and it is not to be overwritten."""
+
+
+class RefusedError(EnrolError):
+    """The city refuses: trying again with the same does not help."""
+
+
+class UnreachableError(EnrolError):
+    """The city's server is away or busy; may be tried again."""
+
+
+class ForgedError(EnrolError):
+    """What answered is not the city on the ticket, or the answer was changed on its way."""
+
+
+class WrongClockError(EnrolError):
+    """The clock of this machine is wrong; may be tried again when it is right."""
+
+
 class CaptureError(EdgeError):
     """A capture file is of no kind we read, or is damaged beyond its next packet."""
 

@@ -38,6 +38,10 @@ HANGS_S = 90.0
 """Wall seconds beyond the heartbeat's pause after which neither a heartbeat nor a new try means that it hangs."""
 
 
+class _RenewedError(Exception):
+    """There is a new certificate: the connection is to be made with it."""
+
+
 @dataclass(slots=True)
 class Uplink:
     """Empties one outbox.
@@ -58,8 +62,13 @@ class Uplink:
     desk: Desk
     reports: Reports
     _settled: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
+    _renewed: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _beats: int = field(default=0, init=False)
     _got_on: Callable[[], None] = field(default=lambda: None, init=False, repr=False)
+
+    def reconnect(self) -> None:
+        """Say goodbye and connect anew, with the certificate that is there now."""
+        self._renewed.set()
 
     async def run(self) -> None:
         """Stay connected for ever."""
@@ -73,6 +82,9 @@ class Uplink:
                     log.info("broker.connected", extra={"detector": self.sealer.detector, "attempt": failures})
                     with self._connected():
                         await self._session(client)
+            except* _RenewedError:
+                failures = 0
+                log.info("broker.left", extra={"detector": self.sealer.detector, "reason": "renewed"})
             except* (aiomqtt.MqttError, OSError) as group:
                 failures = 1 if time.monotonic() - connected_s > ANSWER_S else failures + 1
                 self.health.counts["broker_failures"] += 1
@@ -97,6 +109,7 @@ class Uplink:
             self.window.on_disconnect()
 
     def _client(self) -> aiomqtt.Client:
+        self._renewed.clear()  # before the files are read: what is renewed from now on is a reason to leave again
         detector = self.sealer.detector
         return aiomqtt.Client(
             hostname=self.broker.parts.hostname or "",
@@ -123,11 +136,16 @@ class Uplink:
             tasks.create_task(self._receive(client))
             tasks.create_task(self._send(client))
             tasks.create_task(self._report(client))
+            tasks.create_task(self._leave_when_renewed())
             try:
                 await self._beat(client)
             except asyncio.CancelledError:
                 await self._say_goodbye(client)
                 raise
+
+    async def _leave_when_renewed(self) -> None:
+        await self._renewed.wait()
+        raise _RenewedError
 
     async def _beat(self, client: aiomqtt.Client) -> None:
         while True:

@@ -15,10 +15,12 @@ class KeyFiles:
     Attributes:
         signing_key_file: PEM, P-256 private key of this detector.
         city_file: city.json, the city's public keys.
+        seal_key_file: PEM, X25519 private key, which orders that hold secrets are sealed to; None = there is none.
     """
 
     signing_key_file: Path
     city_file: Path
+    seal_key_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def read(cls: type[_Table], table: object, path: Path, where: str = "") -> _Tabl
     Relative paths count from the folder of `path`, the file that the table stands in.
 
     Args:
-        cls: fields of str, int, float, bool, Path, tuple[str, ...], Clock or such a dataclass again.
+        cls: fields of str, int, float, bool, Path, Path | None, tuple[str, ...], Clock or such a dataclass again.
         table: as tomllib gives it.
         path: the file, for messages too.
         where: the dotted way to this table, with a dot at its end; "" at the top.
@@ -70,7 +70,7 @@ def _value(kind: Any, value: object, path: Path, where: str) -> object:  # noqa:
         return _clock(value, path, where)
     if is_dataclass(kind) and isinstance(kind, type):
         return read(kind, value, path, f"{where}.")
-    if kind is Path and isinstance(value, str):
+    if kind in (Path, Path | None) and isinstance(value, str):
         return path.absolute().parent / value
     if kind in (float, float | None) and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)

@@ -5,6 +5,7 @@ import pytest
 
 from edge import config
 from wire.errors import ConfigError
+from wire.sections import KeyFiles
 
 MINIMAL: dict[str, Any] = {
     "city": "mimamori",
@@ -140,3 +141,28 @@ def test_two_gateways_of_one_process_must_differ(same: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config.check_distinct(configs, [FILE, FILE])
     assert caught.value.key == same
+
+
+def test_a_gateway_without_keys_makes_them_itself_and_takes_its_files_from_its_state(tmp_path: Path) -> None:
+    file = tmp_path / "gw.toml"
+    file.write_text('city = "c"\ndetector = "d"\nstate_dir = "s"\n[enrolment]\nticket_file = "t.json"\n')
+    read = config.load(file, {})
+    assert read.makes_its_keys
+    folder = tmp_path / "s" / "identity"
+    assert read.keys == KeyFiles(folder / "signing.pem", folder / "city.json", folder / "seal.pem")
+    assert (read.broker.url, read.broker.certificate_file) == ("", str(folder / "certificate.pem"))
+    assert read.enrolment.ticket_file == tmp_path / "t.json"
+
+
+def test_what_the_file_says_of_the_broker_wins_over_enrolment() -> None:
+    table = {key: value for key, value in MINIMAL.items() if key != "keys"}
+    read = config.parse({**table, "broker": {"url": "mqtts://b", "ca_file": "/ca.pem"}}, FILE)
+    assert (read.broker.url, read.broker.ca_file) == ("mqtts://b", "/ca.pem")
+    assert not config.parse(MINIMAL, FILE).makes_its_keys
+
+
+@pytest.mark.parametrize("url", ["http://192.0.2.1", "ftp://a", "https://", "http://localhost.example.jp"])
+def test_enrolment_goes_over_https_alone(url: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        config.parse({**MINIMAL, "enrolment": {"server_url": url}}, FILE)
+    assert raised.value.key == "enrolment.server_url"

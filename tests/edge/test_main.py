@@ -59,3 +59,22 @@ def test_keygen_writes_a_secret_and_prints_what_the_registry_wants(tmp_path: Pat
     assert done.exit_code == 0
     assert file.stat().st_mode & 0o777 == 0o600
     assert keys.decode_public(done.stdout.strip()) == keys.load_signing_key(file).public_key()
+
+
+def test_a_gateway_with_keys_of_its_own_is_not_enrolled(tmp_path: Path) -> None:
+    file = tmp_path / "gw.toml"
+    file.write_text(
+        'city = "c"\ndetector = "d"\nstate_dir = "s"\n[keys]\nsigning_key_file = "k"\ncity_file = "c"\n'
+        '[broker]\nurl = "mqtt://a"\n'
+    )
+    done = RUNNER.invoke(app, ["enrol", "--config", str(file), "--detector", "d"])
+    assert (done.exit_code, "[keys]" in done.stderr) == (2, True)
+
+
+def test_a_ticket_typed_in_part_is_refused_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "gw.toml"
+    file.write_text('city = "c"\ndetector = "d"\nstate_dir = "s"\n')
+    done = RUNNER.invoke(app, ["enrol", "--config", str(file), "--detector", "d", "--code", "X"])
+    assert (done.exit_code, "fingerprint" in done.stderr) == (2, True)
+    missing = RUNNER.invoke(app, ["enrol", str(tmp_path / "none.json"), "--config", str(file)])
+    assert missing.exit_code == 2

@@ -16,8 +16,8 @@ TOWN = """
 INSERT INTO city VALUES ('mimamori', 'みまもり市', 'Mimamori City', 'Asia/Tokyo');
 INSERT INTO detector (id, city_id, kind, label_ja, label_en, lat_deg, lon_deg, public_key)
     SELECT id, 'mimamori', kind, '角', 'corner', 34.7, 134.8, key FROM (VALUES
-        ('gw-1', 'fixed', NULL), ('gw-2', 'vehicle', NULL), ('gw-old', 'fixed', '\\x00'::bytea),
-        ('phone-1', 'phone', NULL)
+        ('gw-1', 'fixed', NULL), ('gw-2', 'vehicle', NULL),
+        ('gw-old', 'fixed', '\\x00'::bytea), ('phone-1', 'phone', NULL)
     ) AS d (id, kind, key);
 """
 
