@@ -13,8 +13,9 @@ COPY firmware_sim firmware_sim
 COPY server server
 # Node.js for the web app comes out of a wheel, into a throw-away build environment.
 RUN uv sync --frozen --no-dev --no-editable --extra server --extra sim && rm -rf /root/.cache server/web/node_modules
-RUN useradd --uid 1000 --create-home mimamori && mkdir /state && chown mimamori /state
+RUN useradd --uid 1000 --create-home mimamori && mkdir /state /door && chown mimamori /state /door
 USER mimamori
 VOLUME /state
+VOLUME /door
 ENTRYPOINT ["mimamori"]
 CMD ["--help"]

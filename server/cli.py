@@ -82,6 +82,20 @@ def init(config: ConfigFile = DEFAULT) -> None:
     typer.echo(f"ready for `mimamori migrate --config {config}`")
 
 
+@app.command("broker-files")
+def broker_files(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """別のNATSに渡すファイルを書き出す。Write what a NATS of your own needs: certificate, key, CA and who comes in."""
+    from server import keys  # noqa: PLC0415 - see the module's docstring
+
+    settings = configuration.load(config)
+    _renew_certificates(settings)
+    for file in keys.write_door(settings, folder):
+        typer.echo(f"作りました made {file}")
+
+
 @app.command()
 def migrate(config: ConfigFile = DEFAULT) -> None:
     """データベースを最新にする。Bring the database to this release's schema."""

@@ -18,6 +18,7 @@ from server.embedded.broker import Door
 from server.enrolment import authority, profile, vault
 from server.enrolment.authority import Authority
 from server.enrolment.profile import Profile
+from server.errors import ConfigError
 from server.registry.kek import load as load_kek
 from wire.keys import CityBundle, load_seal_key, load_signing_key, new_signing_key, save_private
 
@@ -75,6 +76,30 @@ def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
     vault.write(folder / CITY, _bundle(config).to_json().encode(), mode=0o644)
     make_certificates(config, now=now or dt.datetime.now(dt.UTC))
     return sorted(file for file in set(folder.rglob("*")) - before if file.is_file())
+
+
+def write_door(config: ServerConfig, folder: Path) -> list[Path]:
+    """Write into `folder` all that a NATS of your own needs of the city, and nothing else; return the files.
+
+    They are `broker.pem`, `broker.key` (0600), `ca.pem`, and `door.conf` for its `include`.
+
+    Raises:
+        KeysError: a file is missing; run `mimamori init`.
+        ConfigError: the broker is run without TLS.
+    """
+    door = broker_door(config)
+    if door is None:
+        raise ConfigError("broker.tls is false: such a broker has no door")
+    wanted = {
+        "broker.pem": (door.certificate_file.read_bytes(), 0o644),
+        "broker.key": (vault.private_pem(vault.private_key(door.key_file)), 0o600),
+        "ca.pem": (door.ca_file.read_bytes(), 0o644),
+        "door.conf": (door.who().encode(), 0o644),
+    }
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name, (content, mode) in wanted.items():
+        vault.write(folder / name, content, mode=mode)
+    return [folder / name for name in wanted]
 
 
 def _make_nkeys(folder: Path) -> None:

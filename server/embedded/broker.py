@@ -47,10 +47,12 @@ mqtt {{ host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 
 """
 # Nobody has a user but the gate, whose nkey is no password; whom it lets in is in CITY. `timeout` bounds TLS and the
 # call-out: while the gate is away a client waits so long, and is refused.
-_DOOR: Final = """\
+_WHO: Final = """\
 accounts {{ CITY {{ jetstream: enabled }}, SYS {{ users: [ {{ nkey: {gate} }} ] }} }}
 system_account: SYS
 authorization {{ timeout: 5, auth_callout {{ issuer: {issuer}, account: SYS, auth_users: [ {gate} ] }} }}
+"""
+_DOOR: Final = """\
 mqtt {{
   host: "127.0.0.1", port: {mqtt_port}, ack_wait: "30s", max_ack_pending: 1024
   tls {{ cert_file: {certificate_file}, key_file: {key_file}, ca_file: {ca_file}, verify: true, timeout: 5 }}
@@ -97,6 +99,10 @@ class Door:
     ca_file: Path
     gate: str
     issuer: str
+
+    def who(self) -> str:
+        """Return the part of a broker's configuration that says who comes in: the gate, and whom it lets in."""
+        return _WHO.format(gate=self.gate, issuer=self.issuer)
 
 
 class BrokerError(ServerError):
@@ -271,9 +277,8 @@ class Broker:
         if self.door:
             files = {"certificate_file", "key_file", "ca_file"}
             values |= {name: _quoted(getattr(self.door, name).absolute()) for name in files}
-            values |= {"gate": self.door.gate, "issuer": self.door.issuer}
         text = (_CONFIG + (_DOOR if self.door else _OPEN)).format(**values)
-        self.config_file.write_text(text, "utf-8")
+        self.config_file.write_text(text + (self.door.who() if self.door else ""), "utf-8")
         return self.config_file
 
     def _wait_until_it_listens(self) -> None:

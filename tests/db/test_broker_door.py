@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import signal
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from server import keys as server_keys
 from server.config import BrokerConfig, ServerConfig
 from server.credentials import Credentials, client_id
-from server.embedded.broker import Broker, free_port
+from server.embedded.broker import Broker, binary, free_port
 from server.enrolment import authority, profile, vault
 from server.enrolment.authority import Authority
 from server.gate import loop
@@ -117,12 +118,14 @@ class Door:
         self.gate.cancel()
         await asyncio.gather(self.gate, return_exceptions=True)
 
-    def client(self, papers: Papers | None, name: str | None = None, *, timeout_s: float = 8) -> aiomqtt.Client:
+    def client(
+        self, papers: Papers | None, name: str | None = None, *, timeout_s: float = 8, port: int = 0
+    ) -> aiomqtt.Client:
         context = ssl.create_default_context(cafile=self.config.keys_dir / "ca.pem")
         if papers is not None:
             context.load_cert_chain(papers.certificate_file, papers.key_file)
         identifier = name if name is not None else (papers.detector if papers else "gw-001")
-        port = self.config.broker.mqtt_port
+        port = port or self.config.broker.mqtt_port
         return aiomqtt.Client("127.0.0.1", port, identifier=identifier, tls_context=context, timeout=timeout_s)
 
     def program(self, name: str) -> aiomqtt.Client:
@@ -171,6 +174,32 @@ async def door(db: ServerConfig, tmp_path: Path) -> AsyncIterator[Door]:
         await made.open()
         yield made
         await made.shut()
+
+
+async def test_the_broker_of_docker_compose_has_the_same_door(door: Door, tmp_path: Path) -> None:
+    await door.shut()
+    mqtt_port, nats_port, web_port = free_port(), free_port(), free_port()
+    server_keys.write_door(door.config, tmp_path / "door")
+    text = (Path(__file__).parents[2] / "deploy" / "nats.conf").read_text()
+    for there, here in (("/etc/nats/door", tmp_path / "door"), ("/log/", f"{tmp_path}/"), ("/data", tmp_path / "js")):
+        text = text.replace(there, str(here))
+    for there, port in (("port: 8883", mqtt_port), ("port: 4222", nats_port)):
+        text = text.replace(there, f"port: {port}")
+    (tmp_path / "nats.conf").write_text(text.replace("127.0.0.1:8222", f"127.0.0.1:{web_port}"))
+    url, nats_url = f"mqtts://127.0.0.1:{mqtt_port}", f"tls://127.0.0.1:{nats_port}"
+    foreign = BrokerConfig(url=url, nats_url=nats_url, log_file=str(tmp_path / "broker.log"))
+    door.config = replace(door.config, broker=foreign)
+    with await asyncio.to_thread(_nats, tmp_path / "nats.conf") as server:
+        await door.open()
+        async with door.client(door.papers("gw-002"), port=mqtt_port) as intruder:
+            await intruder.publish(topics.sightings(CITY, "gw-001"), b"forged", qos=1)
+            assert await _ends_within(intruder, 10) < 3
+        assert not await _comes_in(door.client(None, port=mqtt_port, timeout_s=3))
+        server.terminate()
+
+
+def _nats(config: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([binary(), "-c", config], stderr=subprocess.DEVNULL)
 
 
 async def _comes_in(client: aiomqtt.Client) -> bool:

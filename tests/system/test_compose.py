@@ -47,7 +47,8 @@ def test_every_variable_of_the_server_is_one_that_it_knows() -> None:
     names = SERVICES["ingest"]["environment"]
     plain = {name: re.sub(r"\$\{[^:]+:-([^}]*)\}", r"\1", str(value)) for name, value in names.items()}
     settings = config.load(None, plain)
-    assert settings.mqtt_url() == "mqtt://broker:1883"
+    assert settings.mqtt_url() == "mqtts://broker:8883"
+    assert settings.has_door
     assert "user=api" in settings.dsn("api")
 
 
