@@ -3,16 +3,13 @@
 A second time into the same directory keeps keys, sign-in codes and the tags' provisioning, and renews the rest.
 """
 
-import base64
 import json
 import secrets
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from urllib.parse import urlsplit
 
 from firmware_sim import air, cartography, households, people, tag, vehicles
 from firmware_sim import town as towns
@@ -33,7 +30,7 @@ class TownSettings:
     Attributes:
         directory: where it is written.
         city_file: city.json of the server, copied nowhere, named in the configurations.
-        broker_url: of the detectors' broker; with `mqtts://` each of them shows a certificate on its own key.
+        broker_url: of the detectors' broker; with `mqtts://` gateways and cars make their keys themselves, and enrol.
         upload_url: of the batch upload, where all phones post; "" = they use MQTT, on a broker without certificates.
         push_url: base URL of the families' push service; "" = nobody has push.
     """
@@ -154,12 +151,12 @@ def _detectors(town: towns.Town, settings: TownSettings, city: str) -> list[dict
     labels |= {vehicle[0]: (vehicle[1], vehicle[2]) for vehicle in vehicles.VEHICLES}
     rows = []
     for receiver in air.receivers_of(town):
-        public_key = _signing_key(settings.directory / "keys" / f"{receiver.id}.pem").public_key()
-        der = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         volunteer = f"{receiver.id.removeprefix('phone-')}"
         label_ja, label_en = labels.get(receiver.id, (f"協力者 {volunteer}", f"Volunteer {volunteer}"))
         row: dict[str, Any] = {"id": receiver.id, "kind": receiver.kind, "label_ja": label_ja, "label_en": label_en}
-        row |= {"lat_deg": None, "lon_deg": None, "accuracy_m": 5.0, "public_key": base64.b64encode(der).decode()}
+        row |= {"lat_deg": None, "lon_deg": None, "accuracy_m": 5.0}
+        if not _enrols(settings, receiver):
+            row["public_key"] = _public_key(settings.directory / "keys" / f"{receiver.id}.pem")
         if receiver.kind == "fixed":
             row["lat_deg"], row["lon_deg"] = _rounded(town, receiver)
         folder = "phones" if receiver.kind == "phone" else "gateways"
@@ -170,10 +167,11 @@ def _detectors(town: towns.Town, settings: TownSettings, city: str) -> list[dict
     return rows
 
 
-def _signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def _public_key(path: Path) -> str:
+    """Return the public half of the key in `path`, made if there is none: DER, base64."""
     if not path.exists():
         keys.save_private(path, keys.new_signing_key())
-    return keys.load_signing_key(path)
+    return keys.encode_public(keys.load_signing_key(path).public_key())
 
 
 def _rounded(town: towns.Town, receiver: air.Receiver) -> tuple[float, float]:
@@ -185,12 +183,10 @@ def _configuration(
     town: towns.Town, settings: TownSettings, receiver: air.Receiver, *, city: str, uploads: bool
 ) -> str:
     directory = settings.directory.resolve()
-    key_file = directory / "keys" / f"{receiver.id}.pem"
     lines = [f"city = {_text(city)}", f"detector = {_text(receiver.id)}"]
-    lines += [f"state_dir = {_text(directory / 'state' / receiver.id)}", "", "[keys]"]
-    lines += [f"signing_key_file = {_text(key_file)}", f"city_file = {_text(settings.city_file.resolve())}", ""]
+    lines += [f"state_dir = {_text(directory / 'state' / receiver.id)}", "", *_key_lines(settings, receiver)]
     lines += ["[upload]", f"url = {_text(settings.upload_url)}"] if uploads else []
-    lines += [] if uploads else _broker_lines(settings, receiver.id)
+    lines += [] if uploads else ["[broker]", f"url = {_text(settings.broker_url)}"]
     formats = ", ".join(_text(each) for each in FORMATS)
     lines += ["", "[scan]", f"source = {_text(f'unix:{settings.radio_socket.resolve()}')}", f"formats = [{formats}]"]
     lines += ["window_s = 10", "", "[position]"]
@@ -203,17 +199,21 @@ def _configuration(
     return "\n".join(lines)
 
 
-def _broker_lines(settings: TownSettings, detector: str) -> list[str]:
-    lines = ["[broker]", f"url = {_text(settings.broker_url)}"]
-    if not settings.broker_url.startswith("mqtts:"):
-        return lines
-    keys_dir = settings.directory.resolve() / "keys"
-    return [
-        *lines,
-        f"ca_file = {_text(settings.city_file.resolve().with_name('ca.pem'))}",
-        f"certificate_file = {_text(keys_dir / f'{detector}.crt')}",
-        f"certificate_key_file = {_text(keys_dir / f'{detector}.pem')}",
-    ]
+def _enrols(settings: TownSettings, receiver: air.Receiver) -> bool:
+    """Whether a detector makes its own key and asks the city for a certificate, which a broker with a door wants."""
+    return settings.broker_url.startswith("mqtts:") and receiver.kind != "phone"
+
+
+def _key_lines(settings: TownSettings, receiver: air.Receiver) -> list[str]:
+    directory = settings.directory.resolve()
+    if not _enrols(settings, receiver):
+        key_file, city_file = directory / "keys" / f"{receiver.id}.pem", settings.city_file.resolve()
+        return ["[keys]", f"signing_key_file = {_text(key_file)}", f"city_file = {_text(city_file)}", ""]
+    lines = ["[enrolment]", f"ticket_file = {_text(directory / 'tickets' / f'{receiver.id}.json')}"]
+    if settings.upload_url:
+        server = urlsplit(settings.upload_url)
+        lines += [f"server_url = {_text(f'{server.scheme}://{server.netloc}')}"]
+    return [*lines, ""]
 
 
 def _text(value: object) -> str:

@@ -74,7 +74,7 @@ class EnrolmentLimits:
     """
 
     per_detector: str = "10 per minute"
-    per_client: str = "60 per minute"
+    per_client: str = "120 per minute"
     overall: str = "600 per minute"
 
 

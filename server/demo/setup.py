@@ -11,7 +11,7 @@ from typing import Final
 from server import config as configuration
 from server import keys, schema
 from server.config import HttpConfig, ServerConfig
-from server.demo import morning, papers, town
+from server.demo import morning, tickets, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
 from server.demo.screen import StepBar
@@ -95,7 +95,7 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
             bar.step("台帳を読み込む", "migrations and registry")
             _fill(options, settings)
             settings = _wake(options, settings, ports)
-            papers.provide(settings, town.detector_dirs(options.town_dir)[0])
+            tickets.hand_out(settings, town.detector_dirs(options.town_dir)[0])
         wave = [titled for titled in every if titled.part.name in names]
         for titled in wave:
             supervisor.start(titled.part)

@@ -1,11 +1,9 @@
 """Who may connect to the broker now: certificates that the city issued and has not taken back. Read by the gate."""
 
-from collections.abc import AsyncGenerator, Collection, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import AsyncGenerator, Collection
+from dataclasses import dataclass
 from typing import Final
 
-import psycopg
 from psycopg.rows import tuple_row
 
 from server.store.connection import Connection
@@ -19,13 +17,6 @@ SELECT c.serial, c.kind, c.subject,
     AND (c.kind <> 'gateway' OR (d.id IS NOT NULL AND d.revoked_at IS NULL))
 FROM certificate AS c LEFT JOIN detector AS d ON c.kind = 'gateway' AND d.id = c.subject
 WHERE c.serial = ANY(%(serials)s)
-"""
-
-
-_ENLIST: Final = """
-INSERT INTO certificate (serial, kind, subject, key_sha256, not_before, not_after, issued_at)
-VALUES (%(serial)s, %(kind)s, %(holder)s, %(key_sha256)s, %(not_before)s, %(not_after)s, now())
-ON CONFLICT (serial) DO NOTHING
 """
 
 
@@ -53,37 +44,6 @@ async def standings(conn: Connection, serials: Collection[str]) -> dict[str, Sta
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(_STANDINGS, {"serials": list(serials)})
         return {serial: Standing(kind, holder, is_good) for serial, kind, holder, is_good in await cursor.fetchall()}
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A certificate for the list.
-
-    Attributes:
-        serial: hex, lower case, no leading zeros.
-        kind: "gateway" or "service".
-        holder: a detector's id, a program's name.
-        key_sha256: of its SubjectPublicKeyInfo.
-        not_before: wall time.
-        not_after: wall time.
-    """
-
-    serial: str
-    kind: str
-    holder: str
-    key_sha256: bytes
-    not_before: datetime
-    not_after: datetime
-
-
-def enlist(dsn: str, issued: Sequence[Issued]) -> None:
-    """Put certificates on the list; those that are on it stay as they are, taken back or not.
-
-    Raises:
-        DatabaseError: the database is away.
-    """
-    with psycopg.connect(dsn) as conn, conn.cursor() as cursor:
-        cursor.executemany(_ENLIST, [asdict(each) for each in issued])
 
 
 async def changes(conn: Connection) -> AsyncGenerator[None]:

@@ -20,7 +20,7 @@ from wire import batch, seal, topics
 from wire.keys import CityBundle, kid, load_signing_key, new_signing_key
 
 pytestmark = [pytest.mark.system, pytest.mark.db, pytest.mark.timeout(300)]
-IDLE = "gw-040"
+IDLE = "phone-30"
 """Enrolled, and its key is on the disk, but its agent does not run: its name can be used here."""
 HOUR_MS = 3_600_000
 
@@ -95,7 +95,7 @@ async def test_what_cannot_be_used_is_counted_by_reason_and_logged(village: Vill
     elif reason == "wrong-key":
         payload = _sealed(village, key=new_signing_key())
     elif reason == "wrong-detector":
-        payload = _sealed(village, detector="gw-041")
+        payload = _sealed(village, detector="phone-31")
     elif reason == "bad-batch":
         city = CityBundle.load(village.settings.keys_dir / "city.json")
         key = load_signing_key(village.options.town_dir / "keys" / f"{IDLE}.pem")

@@ -24,7 +24,7 @@ import psycopg
 from server import config as configuration
 from server import keys, schema
 from server.config import BrokerConfig, HttpConfig, ServerConfig
-from server.demo import papers, tally, town
+from server.demo import tally, tickets, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, server_parts, town_parts
 from server.embedded.broker import free_port
@@ -100,7 +100,7 @@ class Village:
         with Postgres(self.settings.state_dir):
             schema.bring_up(self.settings)
             importer.import_file(self.settings, self.options.town_dir / "town.json")
-            papers.provide(self.settings, town.detector_dirs(self.options.town_dir)[0])
+            tickets.hand_out(self.settings, town.detector_dirs(self.options.town_dir)[0])
         configuration.save(self.settings, self.options.config_file)
         for part in self.parts():
             self.supervisor.start(part)
