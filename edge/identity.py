@@ -1,5 +1,6 @@
 """What can be told of the files that a gateway proves itself with, without ever showing a key."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def first_certificate(file: Path) -> x509.Certificate | None:
         return x509.load_pem_x509_certificates(file.read_bytes())[0]
     except (OSError, ValueError):
         return None
+
+
+def addresses(state_dir: Path) -> tuple[str, str]:
+    """Return the URLs of the city's server and broker that enrolment wrote down, "" where it did not."""
+    try:
+        table = json.loads((state_dir / "identity" / "addresses.json").read_text(encoding="utf-8"))
+        return str(table["server_url"]), str(table["broker_url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
 
 
 def is_private(file: Path) -> bool:

@@ -3,15 +3,21 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from edge import config as configuration
+from edge import identity as files
 from edge.clock import WallClock
 from edge.config import EdgeConfig
 from edge.doctor import broker, camera, identity, machine, radio, satellites
 from edge.doctor.finding import Finding, fail
 from wire.errors import ConfigError
 
+_NOT_ENROLLED: Final = fail("identity", "市に登録されていません", "this gateway is not enrolled").to_do(
+    "登録票を受け取り、mimamori-edge enrol を実行してください", "get a ticket from the city, run mimamori-edge enrol"
+)
 Check = Callable[[EdgeConfig], Awaitable[list[Finding]]]
 
 
@@ -21,7 +27,7 @@ async def examine(path: Path, environment: Mapping[str, str], server: str = "") 
     Args:
         path: TOML file.
         environment: variables that win over it.
-        server: URL of the city's web server, to compare the clock with; "" = not compared.
+        server: URL of the city's web server, to compare the clock with; "" = the one enrolled at, if any.
     """
     try:
         config = configuration.load(path, environment)
@@ -29,6 +35,12 @@ async def examine(path: Path, environment: Mapping[str, str], server: str = "") 
         found = fail("configuration", f"設定に誤りがあります: {error}", f"the configuration is wrong: {error}")
         return [found.to_do("設定ファイルを直してください(docs/GATEWAY.md)", "mend the file (docs/GATEWAY.md)")]
     findings = [Finding.ok("configuration", "設定は正常です", "the configuration is sound")]
+    server_url, broker_url = files.addresses(config.state_dir)
+    server = server or server_url
+    if not config.broker.url:
+        if not broker_url:
+            return [*findings, _NOT_ENROLLED]
+        config = replace(config, broker=replace(config.broker, url=broker_url))
     for name, check in _checks(server).items():
         findings += await _alone(name, check, config)
     return findings

@@ -55,6 +55,27 @@ def test_the_watchdog_waits_longer_than_any_part_may_be_silent() -> None:
     assert float(settings()["TimeoutStopSec"][0]) > 10
 
 
+def test_what_a_camera_loads_needs_no_memory_that_is_written_and_run() -> None:
+    """MemoryDenyWriteExecute by the kernel's own switch, PR_SET_MDWE, which is as strict as systemd's."""
+    script = """
+import ctypes
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+    raise SystemExit(77)
+import io, av, cv2, numpy, edge.__main__, edge.agent, edge.clock
+edge.clock.WallClock().is_synced()
+with av.open(io.BytesIO(), "w", format="mp4") as film:
+    stream = film.add_stream("libx264", rate=5)
+    stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+    picture = numpy.zeros((240, 320, 3), numpy.uint8)
+    film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+cv2.ORB_create().detect(picture[:, :, 0])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode == 77:
+        pytest.skip("a kernel older than 6.3")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 
 

@@ -1,5 +1,6 @@
 """The whole examination, with real files, a real broker and a real camera file; findings by name and verdict."""
 
+import dataclasses
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from edge import config as configuration
 from edge.__main__ import app
 from edge.doctor import examine, machine
 from edge.doctor.finding import Finding
@@ -80,6 +82,22 @@ def test_the_command_prints_both_languages_ends_with_1_and_shows_no_key(gateway:
     assert {"name", "verdict", "ja", "en", "do_ja", "do_en"} == set(told["findings"][0])
     secret = Path(config.keys.signing_key_file).read_text().splitlines()[1]
     assert secret not in done.output + plain.output
+
+
+async def test_a_gateway_that_enrols_is_looked_for_at_the_addresses_it_was_given(
+    gateway: Any, broker: Any, radio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = gateway("gw-1", broker.port, radio=radio.path)
+    unnamed = dataclasses.replace(config, broker=dataclasses.replace(config.broker, url=""))
+    monkeypatch.setattr(configuration, "load", lambda *_: unnamed)
+    (*_, last) = await examine.examine(tmp_path, {})
+    assert (last.name, last.verdict, last.en) == ("identity", "fail", "this gateway is not enrolled")
+    (config.state_dir / "identity").mkdir(parents=True)
+    told = {"server_url": "http://127.0.0.1:1", "broker_url": config.broker.url}
+    (config.state_dir / "identity" / "addresses.json").write_text(json.dumps(told))
+    found = await examine.examine(tmp_path, {})
+    assert verdicts(found)["broker"] == {"ok"}
+    assert "the server's time could not be read" in [finding.en for finding in found]
 
 
 def test_a_configuration_that_is_wrong_is_the_only_finding(tmp_path: Path) -> None:
