@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 from edge import identity, position
 from edge.condition import Gauges
 from edge.config import EdgeConfig, PositionConfig
-from edge.errors import EdgeError
-from edge.health import Health, Vitals
+from edge.errors import EdgeError, JournalBrokenError, JournalError
+from edge.health import Health, Vitals, software
 from edge.journal import FILE, Journal
 from edge.keep import Keeper, Sealer
 from edge.lanes import Handler
@@ -121,6 +121,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, an order or other keys end it; then put away what was heard, publish for a moment, end."""
         try:
+            self._say_started()
             async with asyncio.TaskGroup() as tasks:
                 lasting = [
                     tasks.create_task(part) for part in (self.uplink.run(), self.uplink.desk.run(), self.health.run())
@@ -143,6 +144,17 @@ class Agent:
                     task.cancel()
         finally:
             self.close()
+
+    def _say_started(self) -> None:
+        try:
+            self.journal.add("gateway.started", {"software": software()})
+        except JournalBrokenError:
+            raise
+        except JournalError as error:  # full: sightings have a place of their own, and come first
+            self.health.counts["journal_failures"] += 1
+            log.error(  # noqa: TRY400 -- the kind of error says it all
+                "journal.failed", extra={"detector": self.config.detector, "reason": type(error).__name__}
+            )
 
     def close(self) -> None:
         """Close the files."""

@@ -21,6 +21,7 @@ _JAPANESE: Final = {
     "order.forged": "偽の命令",
     "order.interrupted": "命令が中断",
     "journal.renewed": "記録を新規作成",
+    "gateway.started": "機器を起動",
     "footage.deleted": "映像を削除",
     "mask.set": "マスクを設定",
     "camera.moved": "カメラが動いた",

@@ -73,7 +73,13 @@ class Desk:
 
     async def run(self) -> None:
         """Carry out orders for ever, first those that the last end of the program cut short."""
-        self.resume()
+        try:
+            self.resume()
+        except JournalBrokenError:
+            raise
+        except JournalError as error:  # the city repeats what has no outcome
+            self.counts["order_journal_failures"] += 1
+            self._warn("order.unwritten", type(error).__name__)
         await self.lanes.run()
 
     def resume(self) -> None:

@@ -1,14 +1,18 @@
 """The gateway's log on its way to the city: a few entries outstanding, each sent again until a receipt names it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge.errors import JournalBrokenError, JournalError
 from edge.journal import Journal
 from wire.messages import Receipt
 from wire.retry import stop_if_cancelled, wait_s
+
+log = logging.getLogger(__name__)
 
 MAX_OUTSTANDING: Final = 8
 MAX_OUTSTANDING_OCTETS: Final = 400_000
@@ -34,10 +38,14 @@ class Reports:
     _settled: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
 
     async def run(self, publish: Callable[[bytes], Awaitable[None]]) -> None:
-        """Send for as long as the connection of `publish` lives."""
+        """Send for as long as the connection of `publish` lives.
+
+        The newest entry goes once more, even if the city has it: so it hears that we are back and sends its orders.
+        """
         loop = asyncio.get_running_loop()
         self.journal.added = lambda: _wake_from_anywhere(loop, self._wake)
         self._due_s.clear()  # of another connection
+        self._greet()
         while True:
             self._wake.clear()
             for sequence, encoded in self._next():
@@ -45,6 +53,15 @@ class Reports:
                 await publish(self.sign(encoded, self.journal.epoch, sequence))
                 stop_if_cancelled()
             await self._wait()
+
+    def _greet(self) -> None:
+        try:
+            for entry in self.journal.tail(1):
+                self.journal.send_again(entry.sequence)
+        except JournalBrokenError:
+            raise
+        except JournalError as error:  # the disk is full: orders come a little later, nothing else suffers
+            log.warning("journal.failed", extra={"reason": type(error).__name__})
 
     def take(self, receipt: Receipt) -> int:
         """Settle what a receipt names, refused or not: the city has it; return how many it refused."""

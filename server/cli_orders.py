@@ -208,7 +208,7 @@ def _carry_through(config: Path, detector: str, give: Callable[["Connection"], A
             return await issue.outcome(conn, detector, sequence, wait_s=wait_s)
 
     found = _run(config, whole)
-    _print_orders([found])
+    typer.echo(_line(found))
     if not found.is_settled:
         typer.echo(
             "まだ結果がありません。届くまで送り続けます。No outcome yet; it is sent until there is one.", err=True
@@ -269,11 +269,20 @@ def _print_orders(found: "list[GatewayOrder]") -> None:
     )
     for one in found:
         japanese, style = _STATES[one.state]
-        facts = _order_facts(one)
-        said = " ".join(f"{name}={value}" for name, value in facts["result"].items() if name not in _OWN) or one.reason
         state = Text(f"{japanese} {one.state}", style)
-        table.add_row(one.detector, str(one.sequence), one.kind, _utc(one.issued_at_ms), state, Text(said))
+        table.add_row(one.detector, str(one.sequence), one.kind, _utc(one.issued_at_ms), state, Text(_said(one)))
     Console(emoji=False, markup=False).print(table)
+
+
+def _line(one: "GatewayOrder") -> str:
+    """Return an order's outcome as one line: too short for a table, and whole in a log."""
+    japanese, _ = _STATES[one.state]
+    return " ".join(filter(None, (f"{one.detector} {one.sequence} {one.kind}: {japanese} {one.state}", _said(one))))
+
+
+def _said(one: "GatewayOrder") -> str:
+    result = _order_facts(one)["result"].items()
+    return " ".join(f"{name}={value}" for name, value in result if name not in _OWN) or one.reason
 
 
 _OWN: Final = ("sequence", "kind", "order")

@@ -155,8 +155,11 @@ class OrderDesk:
         """Wake the sender for every new order; deaf while the database is away, when it looks by itself."""
         while True:
             try:
-                async with await connect(self.config.dsn("gate")) as conn:
-                    async for _ in orders.changes(conn):
+                async with (
+                    await connect(self.config.dsn("gate")) as conn,
+                    contextlib.aclosing(orders.changes(conn)) as changes,
+                ):
+                    async for _ in changes:
                         self._wake.set()
             except (DatabaseError, OSError) as error:
                 log.warning("listen.broke", extra={"reason": type(error).__name__})

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 RECEIVED_PAUSE_MS: Final = 30_000
 """So long after an order was received its outcome is asked for, by sending it again."""
+BACK_PAUSE_MS: Final = 1_000
+"""A gateway that tells that it is back gets again what it did not receive, unless that is on its way."""
 PASSING: Final = frozenset({"stale", "sealed-for-another"})
 """Refusals that the next sending may mend: it is signed anew, and sealed to the key that the gateway has then."""
 _OUTCOMES: Final = {"order.done": "done", "order.failed": "failed", "order.refused": "refused"}
@@ -77,6 +79,8 @@ class Reporter:
             kept, waiting = await gateway_log.add(conn, report)
             if kept in {Kept.NEW, Kept.AGAIN} and not await gateway_log.is_broken(conn, report.place):
                 await self._conclude(conn, report.detector, report.entry, now_ms)
+            if kept is Kept.AGAIN or report.entry.kind == "gateway.started":
+                await orders.hasten(conn, report.detector, now_ms=now_ms, sent_before_ms=now_ms - BACK_PAUSE_MS)
             if waiting is not None:
                 await self._mend(conn, report, waiting, now_ms)
         self._count(kept, report)

@@ -150,6 +150,16 @@ async def mark_received(conn: Connection, detector: str, sequence: int, *, now_m
     )
 
 
+async def hasten(conn: Connection, detector: str, *, now_ms: int, sent_before_ms: int) -> None:
+    """Send now what was last sent before `sent_before_ms` and has not been received: the gateway has just come back."""
+    await conn.execute(
+        f"""UPDATE gateway_order SET next_send_at = %(now)s
+            WHERE detector_id = %(detector)s AND state IN {_OPEN} AND received_at IS NULL
+                AND sent_at < %(before)s AND next_send_at > %(now)s""",  # noqa: S608 - a constant of ours
+        {"detector": detector, "now": at(now_ms), "before": at(sent_before_ms)},
+    )
+
+
 async def note(conn: Connection, detector: str, sequence: int, reason: str) -> None:
     """Write beside an open order why the gateway does not take it yet."""
     await conn.execute(

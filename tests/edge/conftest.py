@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import dataclasses
+import os
 import secrets
+import shutil
+import subprocess
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +193,19 @@ async def radio(open_dir: Path) -> AsyncIterator[Radio]:
 def eid() -> Callable[[int], frames.EidFrame]:
     """A sealed frame of the n-th tag."""
     return lambda n: frames.EidFrame(-10, n.to_bytes(8, "big"), b"sealed")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MB."""
+    disk, mount = tmp_path / "disk", shutil.which("mount")
+    disk.mkdir()
+    if os.geteuid() != 0 or mount is None:
+        pytest.skip("a disk of 1 MB is mounted by root alone")
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=False).returncode:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.fixture

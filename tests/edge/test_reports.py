@@ -1,12 +1,14 @@
 """The log on its way to the city: in order, few at once, again until it is receipted."""
 
 import asyncio
+import dataclasses
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import pytest
 
 from edge.journal import Journal, wall_ms
 from edge.reports import MAX_OUTSTANDING, Reports
@@ -69,7 +71,7 @@ async def test_orders_go_down_and_the_whole_log_comes_up_over_a_real_broker(
 ) -> None:
     def told() -> list[tuple[str, int]]:
         entries = [Entry.decode(data) for _, data in sorted(city.reports.items())]
-        return [(entry.kind, entry.body.get("sequence", 0)) for entry in entries]
+        return [(entry.kind, entry.body["sequence"]) for entry in entries if entry.kind != "gateway.started"]
 
     async with serving(broker.port), running(gateway("gw-1", broker.port, radio=radio.path)) as healths:
         await until(lambda: "gw-1" in healths and healths["gw-1"].is_connected)
@@ -104,3 +106,18 @@ def test_a_report_that_the_city_refused_is_sent_no_more(tmp_path: Path) -> None:
         reports = Reports(journal, lambda encoded, _epoch, _sequence: encoded)
         assert reports.take(Receipt(journal.epoch, refused=((1, "forked"),))) == 1
         assert journal.unsent(9) == []
+
+
+async def test_a_gateway_whose_disk_is_full_starts_and_still_talks_to_the_city(
+    broker: Any, city: Any, radio: Any, gateway: Any, serving: Any, running: Any, until: Any, tiny_disk: Path
+) -> None:
+    config = dataclasses.replace(gateway("gw-1", broker.port, radio=radio.path), state_dir=tiny_disk / "gw-1")
+    async with serving(broker.port):
+        async with running(config) as healths:
+            await until(lambda: "gw-1" in healths and healths["gw-1"].is_connected)
+        with pytest.raises(OSError, match="space"):
+            (tiny_disk / "log").write_bytes(bytes(2 << 20))
+        city.heartbeats.clear()
+        async with running(config) as healths:
+            await until(lambda: any(beat.state == "online" for beat in city.heartbeats))
+            assert healths["gw-1"].is_connected
