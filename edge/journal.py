@@ -74,7 +74,7 @@ class Journal:
         file = DurableFile.open(path, _SCHEMA, max_bytes=max_bytes)
         try:
             epoch, made_at_ms = _stated(file, now_ms())
-            journal = cls(file, now_ms, max_bytes * 3 // 4, epoch, made_at_ms)
+            journal = cls(file, now_ms, max_bytes * 2 // 5, epoch, made_at_ms)
             if file.broken_file is not None:
                 journal.add("journal.renewed", {"bytes": file.broken_file.stat().st_size})
         except BaseException:
