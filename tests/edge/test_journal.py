@@ -140,20 +140,21 @@ def test_settled_entries_leave_by_age_and_the_rest_still_verifies(path: Path) ->
         assert made.verify() is None
 
 
-def test_settled_entries_leave_when_there_are_too_many_and_unsettled_ones_never(path: Path) -> None:
+@pytest.mark.parametrize("octets", [300, 1_500, 2_100, 9_000])
+def test_settled_entries_leave_when_there_are_too_many_and_unsettled_ones_never(path: Path, octets: int) -> None:
     with Journal.open(path, max_bytes=400_000) as made:
-        for n in range(1, 401):
-            made.add("a.b", {"text": "x" * 1_500})
+        for n in range(1, 650_000 // (octets + 1_000) + 1):
+            made.add("a.b", {"octets": os.urandom(octets)})
             made.settle([n])
         assert path.stat().st_size < 450_000
-        assert 100 < len(made.tail(2_000)) < 300
+        assert len(made.tail(2_000)) > 90_000 // (octets + 200)
         assert made.verify() is None
         with pytest.raises(JournalFullError):
-            fill(made, 1_500)
+            fill(made, octets)
         left = made.unsent(5_000)
-        assert [sequence for sequence, _ in left] == list(range(401, 401 + len(left)))
+        assert [sequence for sequence, _ in left] == list(range(n + 1, n + 1 + len(left)))
         assert made.verify() is None
-        made.settle(sequence for sequence, _ in left[:100])
+        made.settle(sequence for sequence, _ in left[: len(left) // 2])
         made.add("room.found")
 
 
