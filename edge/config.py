@@ -124,6 +124,8 @@ class CameraConfig:
         crf: of libx264, 18 (large) to 40 (coarse).
         max_width: pixels; a larger picture is made smaller, its shape kept.
         max_height: pixels.
+        tsa_url: time-stamping authority (RFC 3161) that is asked about exports; "" = none.
+        tsa_root_file: PEM of the roots that its answers must come from.
         min_free_mb: recording stops while less is free on the disk, so that sightings are still kept.
     """
 
@@ -139,6 +141,8 @@ class CameraConfig:
     crf: int = 26
     max_width: int = 1920
     max_height: int = 1088
+    tsa_url: str = ""
+    tsa_root_file: str = ""
     min_free_mb: int = 500
 
 
@@ -272,6 +276,10 @@ def _check_camera(camera: CameraConfig, path: Path) -> None:
         raise ConfigError(path, "camera.preset", f"must be one of {', '.join(PRESETS)}")
     if not all(name and mark for name, mark, _ in (item.partition("=") for item in camera.options)):
         raise ConfigError(path, "camera.options", 'must be "name=value" each')
+    if bool(camera.tsa_url) != bool(camera.tsa_root_file):
+        raise ConfigError(path, "camera.tsa_url", "goes with camera.tsa_root_file, and neither alone")
+    if camera.tsa_url and not camera.tsa_url.startswith(("http://", "https://")):
+        raise ConfigError(path, "camera.tsa_url", "must be http:// or https://")
     try:
         parts = urlsplit(camera.url)
     except ValueError as error:

@@ -12,6 +12,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from wire import keys
 
 DOCUMENT_SIGNING = ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+UNTIL = dt.datetime(2035, 1, 1, tzinfo=dt.UTC)
 USAGES = (ExtendedKeyUsageOID.CLIENT_AUTH, DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION)
 
 
@@ -35,10 +36,16 @@ class Authority:
     def root_pem(self) -> bytes:
         return _pem(self.root)
 
-    def device(self, camera: str, city: str = "mimamori", usages: tuple[ObjectIdentifier, ...] = USAGES) -> "Device":
+    def device(
+        self,
+        camera: str,
+        city: str = "mimamori",
+        usages: tuple[ObjectIdentifier, ...] = USAGES,
+        until: dt.datetime = UNTIL,
+    ) -> "Device":
         key = keys.new_signing_key()
         urn = f"urn:mimamori:{city}:gateway:{camera}"
-        leaf = _certificate(camera, key.public_key(), self.key, "issuing", urn=urn, usages=usages)
+        leaf = _certificate(camera, key.public_key(), self.key, "issuing", urn=urn, usages=usages, until=until)
         return Device(city, camera, key, _pem(leaf) + _pem(self.issuing))
 
 
@@ -73,12 +80,13 @@ def _certificate(
     is_authority: bool = False,
     urn: str = "",
     usages: tuple[ObjectIdentifier, ...] = (),
+    until: dt.datetime = UNTIL,
 ) -> x509.Certificate:
     usage = x509.KeyUsage(not is_authority, False, False, False, False, is_authority, is_authority, False, False)
     builder = (
         x509.CertificateBuilder(_name(issuer), _name(subject), public_key, x509.random_serial_number())
         .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
-        .not_valid_after(dt.datetime(2035, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(until)
         .add_extension(x509.BasicConstraints(is_authority, None), True)
         .add_extension(usage, True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), False)

@@ -16,7 +16,7 @@ from cryptography.x509 import verification
 
 from wire import evidence, seal
 from wire.errors import MessageError, WireError
-from wire.evidence import Attest, Link, Manifest, Part
+from wire.evidence import Attest, Link, Manifest, Part, Second
 
 Outcome = Literal["ok", "failed", "unchecked"]
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -108,18 +108,17 @@ def clip(part: Part, sha256: bytes) -> Check:
     return Check("clip", "ok" if sha256 == part.sha256 else "failed", part.file)
 
 
-def samples(part: Part, found: Sequence[tuple[int, bytes]]) -> Check:
+def samples(part: Part, found: Sequence[Second]) -> Check:
     """Return whether a clip's pictures are those of the manifest.
 
     Args:
         part: of the manifest.
-        found: of each second of the clip in order, how many pictures and the SHA-256 over them.
+        found: the seconds that are in the clip.
     """
-    wanted = [(second.frames, second.samples_sha256) for second in part.seconds]
-    if list(found) == wanted:
+    if tuple(found) == part.seconds:
         return Check("samples", "ok", part.file)
-    same = next((at for at, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), -1)
-    place = f"second {part.seconds[same].at_ms}" if same >= 0 else f"{len(found)} seconds, not {len(wanted)}"
+    wrong = next((one for one, other in zip(part.seconds, found, strict=False) if one != other), None)
+    place = f"second {wrong.at_ms}" if wrong else f"{len(found)} seconds, not {len(part.seconds)}"
     return Check("samples", "failed", f"{part.file}: {place}")
 
 

@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".age"
 NOTE: Final = ".json"
-KEPT_FREE_OCTETS: Final = 200_000_000
-"""An export leaves the recorder and the outbox so much room."""
 _CHUNK: Final = 1 << 20
 
 
@@ -67,6 +65,7 @@ class Exporter:
         authority: who stamps; None = nobody.
         client: asks the authority.
         now_ms: the wall clock.
+        min_free_mb: an export leaves the recorder and the outbox so much room.
     """
 
     folder: Path
@@ -74,6 +73,7 @@ class Exporter:
     authority: timestamp.Authority | None
     client: httpx.Client
     now_ms: Callable[[], int]
+    min_free_mb: int = 700
 
     def make(self, order: Export, segments: Sequence[Segment]) -> Made:
         """Return the export that is ordered; the same order again gives the same file.
@@ -211,7 +211,7 @@ class Exporter:
 
     def _check_room(self, octets: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if shutil.disk_usage(self.folder).free < octets + KEPT_FREE_OCTETS:
+        if shutil.disk_usage(self.folder).free < octets + self.min_free_mb * 1_000_000:
             raise ExportError(f"no room on the disk for {octets // 1_000_000} MB more")
 
 

@@ -286,12 +286,9 @@ def test_an_order_of_a_time_without_footage_is_refused(footage: Footage, exporte
         exporter.make(order(footage, 105, 108), footage.record(NOON_MS, 10))
 
 
-def test_an_order_is_refused_where_the_disk_has_no_room(
-    footage: Footage, exporter: Exporter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edge.camera.export.KEPT_FREE_OCTETS", 1 << 60)
+def test_an_order_is_refused_where_the_disk_has_no_room(footage: Footage, exporter: Exporter) -> None:
     with pytest.raises(ExportError, match="no room"):
-        exporter.make(order(footage, 5, 8), footage.record(NOON_MS, 10))
+        dataclasses.replace(exporter, min_free_mb=1 << 40).make(order(footage, 5, 8), footage.record(NOON_MS, 10))
 
 
 def test_an_authority_that_stamps_is_named_and_one_that_is_away_too(
