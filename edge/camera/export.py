@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from typing import Final
 
 import httpx
 
-from edge.camera import credential, cut, readme, timestamp
+from edge.camera import credential, cut, disk, readme, timestamp
 from edge.camera.credential import Device
 from edge.camera.cut import Clip, Findings, Window
-from edge.camera.disk import sync_folder
 from edge.camera.parcel import PARTIAL, Parcel, recipient_of
 from edge.camera.segment import Segment
 from edge.errors import CredentialError, ExportError
@@ -31,7 +29,8 @@ log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".age"
 NOTE: Final = ".json"
-_CHUNK: Final = 1 << 20
+KEPT_DAYS: Final = 30
+"""What nobody fetched is deleted then, as the copies of the city are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Made:
         clips: how many.
         gaps: how many runs of seconds are missing.
         is_new: False where it was there already.
+        is_brought: the city has it, and the file is gone from here.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class Made:
     clips: int
     gaps: int
     is_new: bool = True
+    is_brought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +103,28 @@ class Exporter:
         return made
 
     def sweep(self) -> int:
-        """Remove what a crash left unfinished, and return how many files that were; for the start of the program."""
-        partial = list(self.folder.glob(f"*{PARTIAL}"))
-        for path in partial:
-            path.unlink(missing_ok=True)
-        return len(partial)
+        """Remove what a crash left unfinished and what is over its time, and return how many files that were.
 
-    def remove(self, export: str) -> None:
-        """Remove a sealed file, once the city has it; its note stays, so that what was done can be told."""
-        self._path(export).unlink(missing_ok=True)
+        For the start of the program: while an export is being made its partial file would be taken away.
+        """
+        oldest_s = self.now_ms() / 1000 - KEPT_DAYS * 86_400
+        files = [path for path in self.folder.glob("*") if path.suffix == PARTIAL or path.stat().st_mtime < oldest_s]
+        for path in files:
+            path.unlink(missing_ok=True)
+        return len(files)
+
+    def set_brought(self, export: str) -> None:
+        """Note that the city has an export, and remove the sealed file; the same order again makes it no more.
+
+        Raises:
+            ExportError: the note cannot be written.
+        """
+        note = self._path(export, NOTE)
+        try:
+            disk.replace(note, json.dumps(json.loads(note.read_bytes()) | {"is_brought": True}).encode())
+            self._path(export).unlink(missing_ok=True)
+        except (OSError, ValueError) as error:
+            raise ExportError("the note of an export cannot be written") from error
 
     def _fill(self, parcel: Parcel, order: Export, wanted: Sequence[Segment], made_at_ms: int) -> Manifest:
         found, parts, window = Findings(), list[Part](), Window(order.from_ms, order.to_ms)
@@ -171,8 +185,8 @@ class Exporter:
         log.warning("export.unstamped", extra={"reason": stamp.absent})
         return manifest.naming("", stamp.absent), stamp
 
-    def _path(self, export: str) -> Path:
-        return self.folder / f"{export}{SUFFIX}"
+    def _path(self, export: str, suffix: str = SUFFIX) -> Path:
+        return self.folder / f"{export}{suffix}"
 
     def _note(self, order: Export, parcel: Parcel, manifest: Manifest) -> None:
         facts = {
@@ -182,14 +196,7 @@ class Exporter:
             "clips": len(manifest.parts),
             "gaps": len(manifest.gaps),
         }
-        path = self.folder / f"{order.export}{NOTE}"
-        partial = path.with_name(path.name + PARTIAL)
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(facts, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_folder(self.folder)
+        disk.replace(self._path(order.export, NOTE), json.dumps(facts).encode())
 
     def _kept(self, order: Export) -> Made | None:
         """Return the export where it is there already and whole.
@@ -197,17 +204,19 @@ class Exporter:
         Raises:
             ExportError: there is one of this id that was ordered otherwise.
         """
-        path, note = self._path(order.export), self.folder / f"{order.export}{NOTE}"
+        path = self._path(order.export)
         try:
-            facts = json.loads(note.read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
-        if {name: facts.get(name) for name in _identity(order)} != _identity(order):
+            facts = json.loads(self._path(order.export, NOTE).read_bytes())
+            is_same = all(facts[name] == value for name, value in _identity(order).items())
+            plain = facts["octets"], bytes.fromhex(facts["sha256"]), facts["clips"], facts["gaps"]
+            is_brought = facts.get("is_brought") is True
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # no note, or one that the disk has spoilt: it is made anew
+        if not is_same:
             raise ExportError("an export of this id was ordered with another window, case or recipient")
-        if not path.exists() or path.stat().st_size != facts["octets"] or _sha256(path).hex() != facts["sha256"]:
+        if not is_brought and not (path.exists() and _sha256(path) == plain[1]):
             return None
-        sha256 = bytes.fromhex(facts["sha256"])
-        return Made(path, facts["octets"], sha256, facts["clips"], facts["gaps"], is_new=False)
+        return Made(path, *plain, is_new=False, is_brought=is_brought)
 
     def _check_room(self, octets: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

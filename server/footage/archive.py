@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ MAX_MEMBERS: Final = 1_000
 IN_MEMORY_OCTETS: Final = 256_000_000
 """A larger file is opened into a temporary one without a name, on the machine of whoever opens it."""
 CLIP: Final = ".mp4"
+# What zipfile raises over octets that somebody made up: all of this was met.
+_DAMAGE: Final = (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError, struct.error)
 
 
 class ArchiveError(Exception):
@@ -41,7 +44,7 @@ class Archive:
         """
         try:
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        except _DAMAGE as error:
             raise ArchiveError("no archive") from error
         members = self._zip.infolist()
         if len(members) > MAX_MEMBERS or any(item.compress_type != zipfile.ZIP_STORED for item in members):
@@ -70,7 +73,7 @@ class Archive:
             if self._zip.getinfo(name).file_size > most:
                 raise ArchiveError(f"{name} is too large")
             return self._zip.read(name)
-        except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+        except (KeyError, *_DAMAGE) as error:
             raise ArchiveError(f"{name} cannot be read") from error
 
 

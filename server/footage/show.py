@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from server.store.export import ExportRow
 from wire.verdict import Check, Report
@@ -38,15 +39,16 @@ def print_report(report: Report, console: Console) -> None:
     table = Table("", "確認 Check", "内容 Found", show_lines=False)
     for item in report.checks:
         japanese, english = item.text
-        table.add_row(_MARKS[item.outcome], f"{japanese}\n{english}", item.found)
+        table.add_row(_MARKS[item.outcome], f"{japanese}\n{english}", Text(plain(item.found)))
     console.print(table)
     manifest = report.manifest
     if manifest is not None:
         start, end = manifest.window_iso
-        console.print(f"カメラ Camera {manifest.camera}  案件 Case {manifest.case}  {start} – {end}", markup=False)
+        whose = f"カメラ Camera {manifest.camera}  案件 Case {manifest.case}  {start} – {end}"
+        console.print(plain(whose), markup=False)
         for gap in manifest.gaps:
             seconds = (gap.to_ms - gap.from_ms) // 1000
-            console.print(f"欠落 Gap: {gap.from_ms} +{seconds} s ({gap.why})", markup=False)
+            console.print(f"欠落 Gap: {gap.from_ms} +{seconds} s ({plain(gap.why)})", markup=False)
         if not manifest.is_clock_synced:
             console.print("録画中の時計は合っていると確認できませんでした。The clock was not known to be right.")
     console.print(
@@ -79,6 +81,11 @@ def export_json(row: ExportRow) -> dict[str, Any]:
         "size_bytes": row.size_bytes,
         "sha256": row.sha256.hex() if row.sha256 else "",
     }
+
+
+def plain(text: str) -> str:
+    """Return a text that moves no cursor and paints nothing: names in an archive are whatever a forger likes."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _check(item: Check) -> dict[str, str]:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,13 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edge.camera import credential, cut
+from edge.camera.bring import Bearer
 from edge.camera.export import Exporter
+from edge.camera.exports import Exports
+from edge.camera.ring import Ring
 from edge.camera.segment import Segment
 from edge.camera.timestamp import Authority as Tsa
+from edge.clock import WallClock
 from edge.errors import ExportError
 from tests import stamps
 from tests.certified import Authority, Device
@@ -320,12 +325,51 @@ def test_a_device_whose_certificate_may_not_sign_clips_says_so(footage: Footage,
     assert manifest.parts[0].frames == 15
 
 
-def test_what_a_crash_left_is_removed_at_the_start(exporter: Exporter) -> None:
+def test_what_a_crash_left_and_what_is_over_its_time_is_removed_at_the_start(exporter: Exporter) -> None:
+    assert exporter.sweep() == 0
     exporter.folder.mkdir()
-    for name in ("e-1.age.partial", "e-1.json.partial", "e-2.age"):
+    now_s = exporter.now_ms() // 1000
+    ages_days = {"e-1.age.partial": 0, "e-1.json.partial": 0, "e-2.age": 29, "e-3.age": 31, "e-3.json": 31}
+    for name, days in ages_days.items():
         (exporter.folder / name).write_bytes(b"x")
-    assert exporter.sweep() == 2
+        os.utime(exporter.folder / name, (now_s - days * 86_400,) * 2)
+    assert exporter.sweep() == 4
     assert [path.name for path in exporter.folder.iterdir()] == ["e-2.age"]
+
+
+def test_an_export_that_the_city_has_is_gone_from_here_and_made_no_more(footage: Footage, exporter: Exporter) -> None:
+    made = exporter.make(order(footage, 2, 5), footage.record(NOON_MS, 10))
+    exporter.set_brought("e-1")
+    assert [path.name for path in exporter.folder.iterdir()] == ["e-1.json"]
+    again = exporter.make(order(footage, 2, 5), [])
+    assert again == dataclasses.replace(made, is_new=False, is_brought=True)
+    with pytest.raises(ExportError):
+        exporter.set_brought("e-9")
+
+
+@pytest.mark.parametrize("note", [b"", b"{}", b"[]", b'{"case":1}', b"\xff"])
+def test_a_spoilt_note_makes_the_export_anew(footage: Footage, exporter: Exporter, note: bytes) -> None:
+    segments = footage.record(NOON_MS, 10)
+    made = exporter.make(order(footage, 2, 5), segments)
+    (exporter.folder / "e-1.json").write_bytes(note)
+    assert exporter.make(order(footage, 2, 5), segments).sha256 != made.sha256
+
+
+async def test_the_handler_takes_what_the_ring_holds_and_says_what_came_of_it(tmp_path: Path) -> None:
+    footage = Footage(tmp_path / "camera" / "footage")
+    footage.record(NOON_MS, 30)
+    ring = Ring(tmp_path / "camera", WallClock(), lambda *_: None, Counter())
+    with httpx.Client() as client:
+        exporter = make_exporter(tmp_path / "exports", client)
+        exports = Exports(lambda: exporter, ring.segments_in, nobody)
+        told = await exports.carry_out(order(footage, 5, 33))
+    ring.close()
+    assert told["sha256"] == hashlib.sha256((tmp_path / "exports" / "e-1.age").read_bytes()).digest()
+    assert (told["clips"], told["gaps"], told["is_brought"]) == (1, 1, False)
+
+
+def nobody() -> Bearer:
+    raise AssertionError("nothing is to be brought")
 
 
 def test_each_clip_carries_a_mark_that_the_citys_root_vouches_for(footage: Footage, exporter: Exporter) -> None:

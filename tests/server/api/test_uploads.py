@@ -11,18 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from fastapi import FastAPI
 
 from edge.camera.bring import TRIES, Bearer
+from edge.camera.credential import Device
+from edge.camera.export import Exporter
+from edge.camera.exports import Exports
 from edge.errors import BringError, BringRefusedError
 from server.accounts.sessions import wall_ms
 from server.config import ServerConfig
+from server.footage.check import Trust, examine
 from server.store import export as store
 from server.store.connection import connect
 from server.store.errors import ExportExistsError
 from server.store.export import Expected
+from tests.certified import Authority
+from tests.footage import NOON_MS, Footage
 from wire import keys, upload
+from wire.orders import Export
 from wire.upload import PART_OCTETS, Part, Sender
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -42,7 +51,7 @@ async def town(town: ServerConfig, sql: Sql) -> ServerConfig:
             "INSERT INTO detector (id, city_id, kind, label_ja, label_en, lat_deg, lon_deg, public_key)"
             " VALUES (%s, 'mimamori', 'fixed', '角', 'corner', 34.7, 134.8, %s)",
             name,
-            base64.b64decode(keys.encode_public(key.public_key())),
+            _der(key),
         )
     conn = await connect(town.dsn())
     await store.expect(conn, EXPECTED)
@@ -328,3 +337,31 @@ async def test_a_file_that_the_city_lost_on_the_way_is_brought_again(
     await bearer.bring("e-1", sealed, app.state.url + URL)
     assert transport.puts == 1 + 4
     assert on_disk(town) == {"e-1.age": WHOLE}
+
+
+async def test_what_a_camera_recorded_comes_to_the_city_and_opens_for_the_officer_alone(
+    app: FastAPI, town: ServerConfig, way: Way, sql: Sql, tmp_path: Path
+) -> None:
+    officer, authority = pyrage.x25519.Identity.generate(), Authority.new()
+    own = authority.device("gw-1")
+    sql("UPDATE detector SET public_key = %s WHERE id = 'gw-1'", _der(own.key))
+    footage = Footage(tmp_path / "footage")
+    segments = footage.record(NOON_MS, 20)
+    bearer = dataclasses.replace(way(3)[0], sender=Sender("mimamori", "gw-1", own.key))
+    url = app.state.url + URL
+    window = NOON_MS + 3_000, NOON_MS + 18_000
+    order = Export("e-1", "case-1", *window, str(officer.to_public()), url, footage.strands)
+    with httpx.Client() as client:
+        device = Device("mimamori", "gw-1", own.key, own.chain_pem, "mimamori-edge 0.1.0")
+        exporter = Exporter(tmp_path / "exports", device, None, client, wall_ms)
+        exports = Exports(lambda: exporter, lambda *_: segments, lambda: bearer)
+        told = await exports.carry_out(order)
+        assert await exports.carry_out(order) == told
+    assert [path.name for path in (tmp_path / "exports").iterdir()] == ["e-1.json"]
+    assert sql("SELECT state, sha256, size_bytes FROM export") == [("whole", told["sha256"], told["octets"])]
+    report = examine(town.state_dir / "exports" / "e-1.age", [officer], Trust((authority.root,)))
+    assert report.is_sound, report
+
+
+def _der(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return base64.b64decode(keys.encode_public(key.public_key()))

@@ -70,6 +70,14 @@ def test_a_key_that_is_none_is_told_in_one_line(given: Given, tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
+def test_what_a_forger_calls_a_member_paints_nothing(given: Given, tmp_path: Path) -> None:
+    path = given.sealed_again(tmp_path / "more.age", {**given.members, "\x1b[2Jwell[green]": b"evil"})
+    done = RUN.invoke(app, options(given, path))
+    assert done.exit_code == 1
+    assert "\x1b[2J" not in done.output
+    assert "[2Jwell[green]" in done.output
+
+
 @pytest.mark.db
 def test_list_shows_what_is_expected(db: ServerConfig, tmp_path: Path) -> None:
     with psycopg.connect(db.dsn(), autocommit=True) as conn:
