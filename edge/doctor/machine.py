@@ -114,9 +114,15 @@ class Volume:
 
 
 def disk(config: EdgeConfig) -> list[Finding]:
-    """Return how the disk under the state directory is."""
+    """Return how the disk under the state directory is; a missing one is not made: it would have the wrong owner."""
+    if not config.state_dir.exists():
+        return [
+            warn("disk", "state_dirがまだありません", "there is no state_dir yet").to_do(
+                "初回の起動時に作られます。親フォルダの所有者を確認してください",
+                "the first start makes it; check the owner of its parent",
+            )
+        ]
     try:
-        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return judge_disk(measure(config.state_dir))
     except OSError as error:
         return [

@@ -25,7 +25,9 @@ def show(findings: list[Finding], console: Console) -> None:
 
 
 def _table(title: str, heads: tuple[str, ...], rows: list[tuple[tuple[str, ...], str]]) -> Table:
-    table = Table(*heads, title=title, title_justify="left", expand=False)
+    table = Table(title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, overflow="fold")  # Japanese has no spaces to break at, and nothing may be cut off
     for cells, style in rows:
         table.add_row(*cells, style=style)
     return table

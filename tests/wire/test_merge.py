@@ -198,6 +198,19 @@ def test_a_full_table_forgets_the_ids_that_fell_silent() -> None:
     assert merge.refused == 1
 
 
+def test_the_oldest_packet_not_settled_is_known() -> None:
+    merge = Merge(10_000)
+    assert merge.oldest_ms() is None
+    merge.hear((0, bytes(8)), -60, at_ms=5_000)  # the first sight is closed at once
+    merge.hear((0, bytes(8)), -60, at_ms=6_000)
+    assert merge.oldest_ms() == 5_000
+    merge.settle(1)
+    assert merge.oldest_ms() == 6_000
+    merge.close()
+    merge.settle(1)
+    assert merge.oldest_ms() is None
+
+
 def test_a_burst_is_told_in_haste_once_and_what_it_says_anew_once_a_second() -> None:
     merge = Merge(10_000)
     for n in range(60):

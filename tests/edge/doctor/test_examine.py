@@ -1,6 +1,7 @@
 """The whole examination, with real files, a real broker and a real camera file; findings by name and verdict."""
 
 import dataclasses
+import io
 import json
 import os
 import re
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from edge import config as configuration
 from edge.__main__ import app
-from edge.doctor import examine, machine
+from edge.doctor import examine, machine, show
 from edge.doctor.finding import Finding
+from wire.outbox import Outbox
 
 JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-龠]")
 
@@ -84,6 +87,15 @@ def test_the_command_prints_both_languages_ends_with_1_and_shows_no_key(gateway:
     assert secret not in done.output + plain.output
 
 
+def test_nothing_is_cut_off_on_a_narrow_screen() -> None:
+    said = "見" * 70
+    stream = io.StringIO()
+    show.show([Finding("clock", "fail", said, "x" * 90, said, "y" * 90)], Console(file=stream, width=80))
+    assert stream.getvalue().count("見") == 140
+    assert stream.getvalue().count("y") == 90 + "what to do".count("y")
+    assert "…" not in stream.getvalue()
+
+
 async def test_a_gateway_that_enrols_is_looked_for_at_the_addresses_it_was_given(
     gateway: Any, broker: Any, radio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,3 +133,6 @@ async def test_the_outbox_of_a_running_gateway_is_read_beside_it(
         (outbox,) = [finding for finding in findings if finding.name == "outbox"]
         assert (outbox.verdict, outbox.en) == ("ok", "1 batches wait (1 rows)")
         await until(lambda: vitals["gw-1"].is_connected)
+    assert machine.queue(config, config.clock.now_ms).en == "1 batches wait (1 rows)"
+    with Outbox.open(config.state_dir / "outbox.db", max_bytes=10**7) as kept:
+        assert kept.totals().pending_batches == 1

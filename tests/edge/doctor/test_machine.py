@@ -108,8 +108,14 @@ def test_a_volume_is_measured_and_nothing_is_left_behind(tmp_path: Path) -> None
 
 def test_a_state_directory_that_cannot_be_written_fails(gateway: Any, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    config = dataclasses.replace(gateway(), state_dir=tmp_path / "file" / "state")
+    config = dataclasses.replace(gateway(), state_dir=tmp_path / "file")
     assert [finding.verdict for finding in machine.disk(config)] == ["fail"]
+
+
+def test_a_state_directory_that_is_missing_is_told_and_not_made(gateway: Any) -> None:
+    config = gateway()
+    assert [finding.verdict for finding in machine.disk(config)] == ["warn"]
+    assert not config.state_dir.exists()
 
 
 def test_the_queue_is_judged_by_its_oldest_batch(gateway: Any) -> None:
