@@ -103,12 +103,13 @@ class Vitals:
     failures: Counter[str] = field(default_factory=Counter)
 
     def liveness(self) -> Liveness:
-        """Return what the service manager is told."""
+        """Return what the service manager is told; one that failed is tried again here, a new process would not help."""
         running, all_of_them = len(self.running), len(self.failures)
         connected = sum(health.is_connected for health in self.running.values())
         status = f"動作 {running}/{all_of_them}、接続 {connected}。running {running}, connected {connected}"
         hung = tuple(f"{name}:{part}" for name, health in self.running.items() for part in health.pulses.hung())
-        return Liveness(running > 0, status + (f"; 停止 hung: {', '.join(hung)}" if hung else ""), hung)
+        has_begun = running > 0 or self.failures.total() > 0
+        return Liveness(has_begun, status + (f"; 停止 hung: {', '.join(hung)}" if hung else ""), hung)
 
     def text(self) -> str:
         """Return all samples in Prometheus' text format."""

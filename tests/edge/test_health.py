@@ -83,6 +83,18 @@ async def test_who_asks_badly_gets_nothing_and_harms_nobody(health: Health) -> N
             writer.close()
 
 
+def test_the_service_manager_is_told_what_runs_what_hangs_and_when_the_work_has_begun(health: Health) -> None:
+    vitals = Vitals()
+    assert not vitals.liveness().is_ready
+    vitals.failures.update({"gw-1": 0, "gw-2": 3})
+    assert vitals.liveness().is_ready
+    vitals.running["gw-1"] = health
+    assert vitals.liveness().status == "動作 1/2、接続 0。running 1, connected 0"
+    health.pulses.add("keeper", -1.0)
+    assert vitals.liveness().hung == ("gw-1:keeper",)
+    assert vitals.liveness().status.endswith("停止 hung: gw-1:keeper")
+
+
 def test_a_gateway_that_failed_is_down_and_leaves_its_neighbours_samples(health: Health, tmp_path: Path) -> None:
     closed = Health("gw-2", health.sight, Outbox.open(tmp_path / "closed.db", max_bytes=10**6))
     closed.outbox.close()
