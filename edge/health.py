@@ -103,7 +103,7 @@ class Vitals:
     failures: Counter[str] = field(default_factory=Counter)
 
     def liveness(self) -> Liveness:
-        """Return what the service manager is told; one that failed is tried again here, a new process would not help."""
+        """Return what the service manager is told; a gateway that failed is tried again here, no new process helps."""
         running, all_of_them = len(self.running), len(self.failures)
         connected = sum(health.is_connected for health in self.running.values())
         status = f"動作 {running}/{all_of_them}、接続 {connected}。running {running}, connected {connected}"
