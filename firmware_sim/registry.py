@@ -53,7 +53,7 @@ def write(settings: TownSettings) -> dict[str, int]:
         TownFileError: the directory holds something else, or the city file cannot be read.
     """
     directory = settings.directory
-    for name in ("gateways", "phones", "keys", "state"):
+    for name in ("gateways", "phones", "keys", "state", "tickets"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     try:
         city = keys.CityBundle.load(settings.city_file).city

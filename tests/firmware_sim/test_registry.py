@@ -111,3 +111,20 @@ def test_what_is_no_town_is_refused(tmp_path: Path) -> None:
     (tmp_path / "town.json").write_text('{"seed": "x"}')
     with pytest.raises(TownFileError):
         registry.load(tmp_path)
+
+
+def test_at_a_broker_with_a_door_gateways_enrol_and_phones_post(settings: TownSettings) -> None:
+    values = {name: getattr(settings, name) for name in settings.__slots__}
+    secured = TownSettings(
+        **values | {"broker_url": "mqtts://h:8883", "upload_url": "http://127.0.0.1:8/api/v1/batches"}
+    )
+    registry.write(secured)
+    kinds = {row["id"]: (row["kind"], "public_key" in row) for row in _town(secured)["detectors"]}
+    for file in sorted(secured.directory.glob("*/*.toml")):
+        table = tomllib.loads(file.read_text())
+        kind, has_key = kinds[table["detector"]]
+        assert has_key is ("keys" in table) is ("upload" in table) is (kind == "phone")
+        if kind != "phone":
+            assert table["broker"] == {"url": "mqtts://h:8883"}
+            assert table["enrolment"]["server_url"] == "http://127.0.0.1:8"
+            assert Path(table["enrolment"]["ticket_file"]).name == f"{file.stem}.json"
