@@ -24,6 +24,9 @@ JSON  ?=
 SMALL ?=
 # make soak
 MINUTES ?= 10
+# make outage
+HOURS ?= 72
+RATE  ?= 200
 SEED    ?=
 SPARE   ?=
 
@@ -36,7 +39,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test debian check bench bench-peers python-peers fuzz soak lock clean
+.PHONY: help install demo test debian check bench bench-peers python-peers fuzz soak outage lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +48,7 @@ help: ## say what there is
 	@echo "  make demo DURATION=40 HEADLESS=1     stops by itself; the last line is JSON"
 	@echo "  make bench-core JSON=1 SMALL=1       one benchmark, a short run; the last line is JSON"
 	@echo "  make soak MINUTES=60 SEED=7 JSON=1   an hour, the same choices each time; the last line is JSON"
+	@echo "  make outage HOURS=24 RATE=50 JSON=1  a day at 50 sightings a second; the last line is JSON"
 	@echo "  make demo PORT=9000 STATE=/tmp/town  another port, another place"
 
 install: $(STAMP) ## install everything into .venv
@@ -102,6 +106,9 @@ fuzz: $(STAMP) ## the parsers, for FUZZ_SECONDS each
 soak: $(STAMP) ## kill -9 at random for MINUTES, then count: nothing lost, nothing twice
 	@$(BIN)/python -m tests.system.soak --minutes $(MINUTES) $(SEED:%=--seed %) $(SPARE:%=--spare %) \
 	  $(if $(filter-out 0 false no,$(JSON)),--json)
+
+outage: $(STAMP) python-peers ## HOURS without a network at RATE sightings a second, then count: nothing lost
+	@$(BIN)/python -m tests.system.outage --hours $(HOURS) --rate $(RATE) $(if $(filter-out 0 false no,$(JSON)),--json)
 
 lock: | $(BIN)/uv ## write uv.lock anew
 	@$(BIN)/uv lock --upgrade

@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 KEEPER_HANGS_S = 90.0
 """Wall seconds without a round of the keeper; there is one a second, and one in ten on a failing disk."""
+UNDER_WAY = 16
+"""Batches sent and not yet receipted, at most: with four, a queue of three days took three times as long to send."""
 STOP_S = 5.0
 """Wall seconds given to publishing when the program is asked to stop."""
 REPORT_S = 1.0
@@ -191,7 +193,7 @@ def _outbox(config: EdgeConfig) -> Outbox:
 
 def _window(config: EdgeConfig) -> SendWindow:
     jitter = random.uniform(1.0, 1.3)  # noqa: S311 -- spreads load, keeps no secret
-    return SendWindow(timeout_s=config.broker.receipt_timeout_s * jitter)
+    return SendWindow(size=UNDER_WAY, timeout_s=config.broker.receipt_timeout_s * jitter)
 
 
 def _certificate_end(config: EdgeConfig) -> Callable[[], int | None]:

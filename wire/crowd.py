@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 SLOTS: Final = 1 << 17
-"""Ten thousand strangers a second overwrite a slot once in thirteen seconds, a tag is heard every second or two."""
+"""Ten thousand strangers a second overwrite a slot once in thirteen seconds, a tag is heard every second or two; and
+each id has two slots, lest a stranger that is always here sits on one."""
+_BITS: Final = SLOTS.bit_length() - 1
 CHOICE: Final = 8
 
 K = TypeVar("K", bound=Hashable)
@@ -21,18 +23,18 @@ V = TypeVar("V")
 
 @dataclass(slots=True)
 class Knocks:
-    """Ids that were heard once, by a hash that no stranger can foresee; the newest of a slot counts."""
+    """Ids that were heard once, by a hash that no stranger can foresee; of each slot the newest counts."""
 
     _slots: "array[int]" = field(default_factory=lambda: array("q"), repr=False)
 
     def was_here(self, key: Hashable) -> bool:
-        """Return whether `key` was the last one in its slot; now it is."""
+        """Return whether `key` was the last one in one of its slots; now it is in both."""
         if not self._slots:
             self._slots.frombytes(bytes(8 * SLOTS))  # a megabyte that only a flood makes us take
         told = hash(key) or 1
-        slot = told & (SLOTS - 1)
-        is_known = self._slots[slot] == told
-        self._slots[slot] = told
+        first, second = told & (SLOTS - 1), told >> _BITS & (SLOTS - 1)
+        is_known = told in {self._slots[first], self._slots[second]}
+        self._slots[first] = self._slots[second] = told
         return is_known
 
 
