@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,27 @@ class Shot:
     frame: av.VideoFrame
     at_ms: int
     began: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a camera gives.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        fps: as the stream says; 0 where it says nothing.
+        codec: FFmpeg's name.
+        format: FFmpeg's name of the pixels' format.
+        has_sound: whether there is sound beside the pictures; it is not decoded.
+    """
+
+    width: int
+    height: int
+    fps: float
+    codec: str
+    format: str
+    has_sound: bool
 
 
 @dataclass(slots=True)
@@ -100,7 +122,7 @@ class Source:
     def _run(self) -> None:
         failures = 0
         while not self._stopped.is_set():
-            connects = self.counts["camera_frames"]
+            before = self.counts["camera_frames"]
             try:
                 self._read_once()
             except (av.FFmpegError, SourceError, OSError, ValueError) as error:
@@ -113,7 +135,7 @@ class Source:
                 log.exception("camera.crashed")
             if self.is_over:
                 break
-            failures = 0 if self.counts["camera_frames"] > connects else failures + 1
+            failures = 0 if self.counts["camera_frames"] > before else failures + 1
             self._stopped.wait(wait_s(failures, most_s=MOST_WAIT_S) if failures else 0.01)
         with self._arrived:
             self._arrived.notify_all()
@@ -163,6 +185,7 @@ class Source:
     def _show(self, frame: av.VideoFrame, stream_ms: float | None) -> None:
         self._picture_ms = self.clock.monotonic_ms()
         self.counts["camera_frames"] += 1
+        self.counts["camera_source_cpu_ms"] = time.thread_time_ns() // 1_000_000
         at_ms, is_jump = self._anchor.at_ms(stream_ms)
         if is_jump:
             self._began = "clock-jump"
@@ -195,6 +218,26 @@ class Pace:
         if self._origin_ms is None or abs(self._origin_ms + stream_ms - now_ms) > LONGEST_PACE_MS:
             self._origin_ms = now_ms - stream_ms
         return not stopped.wait(max(0.0, self._origin_ms + stream_ms - now_ms) / 1000)
+
+
+def probe(config: CameraConfig) -> Probe:
+    """Return what a camera gives, after one picture of it was decoded; nothing of that is kept.
+
+    Raises:
+        SourceError: it cannot be reached, or gives no pictures that we can read; the message says which.
+    """
+    try:
+        with _open(config) as container:
+            video = next(iter(container.streams.video), None)
+            frame = None if video is None else next(container.decode(video), None)
+            if video is None or frame is None:
+                raise SourceError("a stream without pictures")
+            fps = float(video.average_rate or 0)
+            codec = video.codec_context.name
+            return Probe(frame.width, frame.height, fps, codec, frame.format.name, bool(container.streams.audio))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        what = "no pictures that can be read" if _is_unreadable(error) else "no answer"
+        raise SourceError(f"{what}: {getattr(error, 'strerror', '') or type(error).__name__}") from error
 
 
 def _open(config: CameraConfig) -> InputContainer:

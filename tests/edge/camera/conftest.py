@@ -131,7 +131,7 @@ class Film:
     ) -> Path:
         path = self.folder / name
         with av.open(path, "w") as container:
-            codec = "rawvideo" if kind in {"rgb24", "nv12", "gray"} else "ffv1"
+            codec = "rawvideo" if kind in {"rgb24", "nv12", "gray", "yuyv422"} else "ffv1"
             stream = container.add_stream(codec, rate=15)
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = *size, kind

@@ -196,7 +196,7 @@ async def test_the_picture_rate_is_capped_and_measured(make_camera: CameraMaker,
     assert all(4 <= record.frames <= 6 for record in whole)
 
 
-@pytest.mark.parametrize("kind", ["rgb24", "yuv422p", "gray", "yuv420p10le", "nv12", "yuv444p", "yuvj420p"])
+@pytest.mark.parametrize("kind", ["rgb24", "yuv422p", "gray", "yuv420p10le", "nv12", "yuv444p", "yuvj420p", "yuyv422"])
 async def test_other_colour_formats_are_recorded_as_they_look(
     make_camera: CameraMaker, film: Film, city: City, kind: str
 ) -> None:

@@ -11,9 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from edge.camera.source import Shot, Source, _options, _url
+from edge.camera.source import Probe, Shot, Source, _options, _url, probe
 from edge.clock import WallClock
 from edge.config import CameraConfig
+from edge.errors import SourceError
 from tests.edge.camera.conftest import CameraMaker, City, Film, SetClock, picture, running, seconds, stored, until
 
 
@@ -265,3 +266,27 @@ def test_rtsp_goes_by_tcp_unless_another_way_is_given() -> None:
     given = CameraConfig(url="rtsp://a/b", options=("rtsp_transport=udp", "stimeout=1=2"))
     assert _options(given) == {"rtsp_transport": "udp", "stimeout": "1=2"}
     assert _options(CameraConfig(url="/dev/video0")) == {}
+
+
+def test_a_probe_says_what_a_camera_gives(film: Film) -> None:
+    assert probe(CameraConfig(url=str(film()))) == Probe(160, 96, 15.0, "ffv1", "yuv420p", has_sound=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"), [("/nowhere.mp4", "no answer"), ("tcp://127.0.0.1:9", "no answer"), (__file__, "no pictures")]
+)
+def test_a_probe_says_why_there_is_no_picture(url: str, told: str) -> None:
+    with pytest.raises(SourceError, match=told):
+        probe(CameraConfig(url=url, open_timeout_s=1))
+
+
+async def test_pictures_that_cannot_be_used_are_counted_and_told(
+    make_camera: CameraMaker, film: Film, city: City
+) -> None:
+    camera = make_camera(film(size=(8, 8)))
+    camera.set_mask(city.mask())
+    async with running(camera):
+        await until(lambda: camera.counts["frames_unusable"] > 5)
+        await until(lambda: camera.state == "unreadable")
+    assert stored(camera) == []
+    assert camera.counts["camera_crashes"] == 0
