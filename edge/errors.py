@@ -46,6 +46,10 @@ class CaptureError(EdgeError):
     """A capture file is of no kind we read, or is damaged beyond its next packet."""
 
 
+class ReferenceViewError(EdgeError):
+    """The file of a camera's reference view is damaged or none of ours; trying again does not help."""
+
+
 class CameraError(EdgeError):
     """The camera cannot be used as it is configured or ordered."""
 
