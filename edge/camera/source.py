@@ -116,7 +116,7 @@ class Source:
     def next(self, timeout_s: float) -> Shot | None:
         """Return the oldest picture that waits; None if none comes in `timeout_s` wall seconds."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._shots or self.is_over or self._stopped.is_set(), timeout_s)
+            self._arrived.wait_for(lambda: self._shots or self._stopped.is_set(), timeout_s)
             return self._shots.popleft() if self._shots else None
 
     def _run(self) -> None:

@@ -110,7 +110,7 @@ async def test_a_mask_file_that_is_not_the_citys_any_more_stops_recording(
             file.unlink()
         else:
             file.write_bytes({"damaged": b"x", "foreign": City().mask(3), "old": city.mask(1)}[harm])
-        await until(lambda: camera.state == "no-mask", 2.5)
+        await until(lambda: camera.state == "no-mask", 5)
         recorded = camera.counts["frames_recorded"]
         await asyncio.sleep(1.2)
         assert camera.counts["frames_recorded"] == recorded

@@ -81,7 +81,7 @@ def test_a_power_cut_takes_the_open_second_and_nothing_before_it(
         opened = [record for record, _ in segment.opened(item.path, city.key_of(item))]
         records += sum(record.kind == "second" for record in opened)
     assert records >= told
-    assert killed_ms - items[-1].end_ms < 1_500
+    assert killed_ms - items[-1].end_ms < 2_500
     for before, after in pairwise(items):
         assert after.head.previous == before.chain
     assert ring.chain == items[-1].chain
