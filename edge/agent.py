@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from edge import identity, position
 from edge.condition import Gauges
 from edge.config import EdgeConfig, PositionConfig
@@ -28,7 +30,7 @@ from edge.uplink import Uplink
 from wire import keys
 from wire.errors import OutboxError, WireError
 from wire.merge import Merge
-from wire.orders import Command, Restart
+from wire.orders import Command, Restart, RotateKeys
 from wire.outbox import Outbox
 from wire.retry import wait_s
 from wire.window import SendWindow
@@ -111,11 +113,13 @@ class Agent:
         keeper.beat = health.pulses.add("keeper", KEEPER_HANGS_S)
         keeper.restore()
         handlers: dict[type[Command], Handler] = {}
-        desk = Desk(sealer.city, config.detector, journal, handlers, health.counts)
+        desk = Desk(sealer.city, config.detector, journal, handlers, health.counts, seal_key=_seal_key(config))
         reports = Reports(journal, sealer.sign_report, config.broker.receipt_timeout_s)
         uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config), desk, reports)
         again = asyncio.Event()
         gpsd, renewal = _gpsd(config, track, health.counts), _renewal(config, uplink, health.counts, again)
+        if renewal is not None:
+            handlers[RotateKeys] = _rotating(renewal)
         return cls(
             config, outbox, source, keeper, uplink, health, gpsd, journal, handlers, renewal=renewal, again=again
         )
@@ -213,6 +217,23 @@ def _renewal(config: EdgeConfig, uplink: Uplink, counts: Counter[str], again: as
     from edge.renewal import Renewal  # noqa: PLC0415 -- as above
 
     return Renewal(Enroller(config), counts, renewed=uplink.reconnect, changed=again.set)
+
+
+def _rotating(renewal: "Renewal") -> Handler:
+    """Return what carries out an order for new keys; the agent begins anew with them once that is written down."""
+
+    async def rotate(_: RotateKeys) -> dict[str, Any]:
+        identity = await renewal.rotate()
+        return {"certificate_until_ms": identity.until_ms}
+
+    return rotate
+
+
+def _seal_key(config: EdgeConfig) -> Callable[[], X25519PrivateKey | None]:
+    """Return what gives the key that orders with secrets are sealed to."""
+    file = config.keys.seal_key_file
+    key = None if file is None else keys.load_seal_key(file)
+    return lambda: key
 
 
 async def _ready(config: EdgeConfig) -> EdgeConfig:

@@ -92,7 +92,7 @@ class Office:
 
 @pytest.fixture
 async def office(db: ServerConfig) -> AsyncIterator[Office]:
-    config = dataclasses.replace(db, broker=BrokerConfig(url="mqtt://127.0.0.1:9"), http=HttpConfig(port=0))
+    config = dataclasses.replace(db, broker=BrokerConfig(url="mqtt://127.0.0.1:9", tls=False), http=HttpConfig(port=0))
     server_keys.make(config)
     made = Office(config)
     made.sql("INSERT INTO city VALUES ('mimamori', 'みまもり市', 'Mimamori City', 'Asia/Tokyo')")

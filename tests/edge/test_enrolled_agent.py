@@ -28,7 +28,9 @@ from server.enrolment.tickets import Desk
 from server.store.connection import connect
 from server.store.pool import make_pool
 from wire import keys, seal, topics
-from wire.messages import Heartbeat
+from wire.entry import Entry
+from wire.errors import SealError
+from wire.messages import Heartbeat, Order
 
 pytestmark = pytest.mark.db
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -100,7 +102,7 @@ def broker(config: ServerConfig, log: Path) -> Iterator[None]:
 async def town(db: ServerConfig, tmp_path: Path) -> AsyncIterator[Town]:
     told = EnrolmentConfig(broker_url=f"mqtts://localhost:{free_port()}")
     config = dataclasses.replace(
-        db, broker=BrokerConfig(url="mqtt://127.0.0.1:9"), http=HttpConfig(port=0), enrolment=told
+        db, broker=BrokerConfig(url="mqtt://127.0.0.1:9", tls=False), http=HttpConfig(port=0), enrolment=told
     )
     server_keys.make(config, now=dt.datetime.now(dt.UTC) - 2 * AGO)
     made = Town(config, tmp_path / "mosquitto.log")
@@ -174,3 +176,34 @@ async def test_an_agent_finishes_a_rotation_that_was_interrupted_and_speaks_with
         await until(lambda: healths["gw-1"].is_connected)
     assert new_key != old.pair.signing.public_key()
     assert keys.kid(Credentials(gateway.state_dir).load().pair.signing.public_key()) == keys.kid(new_key)
+
+
+async def test_an_order_for_new_keys_is_carried_out_and_told_under_the_new_key(
+    town: Town, gateway: configuration.EdgeConfig, running: Any
+) -> None:
+    old = await Enroller(gateway).enrol(read_ticket(gateway))
+    town.ago = dt.timedelta()
+    await Enroller(gateway).renew()  # so that none is due
+    async with town.ear() as client, running(gateway):
+        await heard(client, old.pair.signing.public_key())
+        order = Order(1, round(time.time() * 1000), "rotate-keys")
+        signer = keys.load_signing_key(town.config.keys_dir / "order.pem")
+        kid = keys.kid(signer.public_key())
+        header = seal.Header("mimamori", "gw-1", 0, 1, order.issued_at_ms, b"", kid, "order")
+        await client.publish(topics.orders("mimamori", "gw-1"), seal.sign(order.encode(), header, signer=signer), qos=1)
+        await client.unsubscribe(topics.heartbeat("mimamori", "gw-1"))
+        await client.subscribe(topics.reports("mimamori", "gw-1"), qos=1)
+        async with asyncio.timeout(30):
+            async for message in client.messages:
+                new_key = Credentials(gateway.state_dir).load().pair.signing.public_key()
+                assert isinstance(message.payload, bytes)
+                if new_key != old.pair.signing.public_key() and _says(message.payload, new_key, "order.done"):
+                    break
+
+
+def _says(data: bytes, key: Any, kind: str) -> bool:
+    """Return whether an entry of this kind is signed by `key`."""
+    try:
+        return Entry.decode(seal.verify(data, verifier=key)[1]).kind == kind
+    except SealError:
+        return False
