@@ -15,6 +15,10 @@ from wire.messages import Heartbeat
 from wire.outbox import Outbox
 
 PREFIX = "mimamori_edge_"
+WELL = frozenset({
+    "batches_sent", "reports_sent", "orders_taken", "orders_repeated", "orders_done", "certificates_renewed",
+})  # fmt: skip
+"""Counts of what went as it should; all others are errors."""
 
 
 @dataclass(slots=True)
@@ -57,7 +61,7 @@ class Health:
             oldest_queued_ms=totals.oldest_ms,
             heard=self.sight.advertisements,
             dropped=dropped.total() - malformed,
-            errors=malformed + self.counts.total(),
+            errors=malformed + sum(count for name, count in self.counts.items() if name not in WELL),
             software=software(),
             state=state,
             rows_total=totals.put_rows,

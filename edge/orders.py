@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _ENVELOPE_OCTETS: Final = 2_048
 _FORGED_PAUSE_MS: Final = 60_000
 _SAME_PAUSE_MS: Final = 600_000
+_ANSWER_PAUSE_MS: Final = 1_000
+"""The city repeats no sooner than this; whoever does plays back, and each answer costs a write and a message."""
 _MAX_REFUSALS: Final = 10
 """Refusals that are written down in a minute: what was signed once can be played back by anybody, ever again."""
 
@@ -182,7 +184,8 @@ class Desk:
         if known.digest != orders.digest(order.kind, order.body):
             raise _Refused("replayed", header, order)
         self.counts["orders_repeated"] += 1
-        self.journal.send_again(known.entry)
+        if self._noted.may_answer(order.sequence, self.now_ms()):
+            self.journal.send_again(known.entry)
         if known.is_open and not self.lanes.has(order.sequence):
             self._resume_with(known, order)
         return True
@@ -233,6 +236,15 @@ class _Noted:
     forged: int = 0
     forged_at_ms: int = -_FORGED_PAUSE_MS
     _lately: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _answered: dict[int, int] = field(default_factory=dict)
+
+    def may_answer(self, sequence: int, now_ms: int) -> bool:
+        """Return whether the repeat of an order is to be answered: not if one just was."""
+        self._answered = {one: at_ms for one, at_ms in self._answered.items() if 0 <= now_ms - at_ms < _ANSWER_PAUSE_MS}
+        if sequence in self._answered:
+            return False
+        self._answered[sequence] = now_ms
+        return True
 
     def may_note(self, refusal: _Refused, now_ms: int) -> bool:
         """Return whether a refusal is news."""

@@ -26,6 +26,7 @@ def health(tmp_path: Path) -> Any:
 
 def test_a_heartbeat_says_what_was_heard_and_what_waits(health: Health) -> None:
     health.counts["scan_failures"] += 2
+    health.counts["reports_sent"] += 7
     beat = health.heartbeat()
     assert (beat.detector, beat.epoch, beat.state) == ("gw-1", health.outbox.epoch, "online")
     assert (beat.heard, beat.dropped, beat.errors) == (2, 1, 3)

@@ -277,6 +277,22 @@ async def test_an_order_is_good_for_a_quarter_of_an_hour(bench: Bench, age_ms: i
     assert len(bench.done) == 1 - stale
 
 
+async def test_an_order_played_back_ten_thousand_times_is_answered_once_a_second(bench: Bench) -> None:
+    payload, answers = bench.sign(bench.order()), 0
+    async with bench.working():
+        bench.desk.take(payload)
+        await bench.until(lambda: ("order.done", 1) in bench.log())
+        for _ in range(10_000):
+            if waiting := bench.journal.unsent(9):
+                answers += len(waiting)
+                bench.journal.settle(sequence for sequence, _ in waiting)
+            bench.now_ms += 1
+            bench.desk.take(payload)
+    assert len(bench.done) == 1
+    assert answers <= 13
+    assert len(bench.journal.tail(99)) == 2
+
+
 async def test_an_order_behind_the_last_one_is_refused(bench: Bench) -> None:
     async with bench.working():
         bench.take(bench.order(5), bench.order(3))
