@@ -36,6 +36,7 @@ from wire.retry import wait_s
 from wire.window import SendWindow
 
 if TYPE_CHECKING:
+    from edge.camera.filming import Filming
     from edge.renewal import Renewal
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Agent:
     journal: Journal
     handlers: dict[type[Command], Handler]
     renewal: "Renewal | None" = None
+    filming: "Filming | None" = None
     restart: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by an order: the program ends, or, with other gateways in it, this agent begins anew."""
     again: asyncio.Event = field(default_factory=asyncio.Event)
@@ -104,7 +106,12 @@ class Agent:
         merge = Merge(round(config.scan.window_s * 1000), max_rows=config.scan.max_rows)
         sight = Sight(config.formats, merge)
         track = _whereabouts(config.position)
-        gauges = Gauges(state_dir=config.state_dir, whereabouts=track, certificate_until_ms=_certificate_end(config))
+        gauges = Gauges(
+            state_dir=config.state_dir,
+            whereabouts=track,
+            order_sequence=lambda: journal.order_sequence or None,
+            certificate_until_ms=_certificate_end(config),
+        )
         health = Health(config.detector, sight, outbox, gauges=gauges)
         health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
         health.counts["journals_renewed"] = int(journal.broken_file is not None)
@@ -112,7 +119,10 @@ class Agent:
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
         keeper.beat = health.pulses.add("keeper", KEEPER_HANGS_S)
         keeper.restore()
-        handlers: dict[type[Command], Handler] = {}
+        filming = _filming(config, sealer, journal)
+        handlers: dict[type[Command], Handler] = {} if filming is None else filming.handlers()
+        if filming is not None:
+            gauges.camera, health.camera_counts = filming.vitals, filming.counts
         desk = Desk(sealer.city, config.detector, journal, handlers, health.counts, seal_key=_seal_key(config))
         reports = Reports(journal, sealer.sign_report, config.broker.receipt_timeout_s)
         uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config), desk, reports)
@@ -121,7 +131,7 @@ class Agent:
         if renewal is not None:
             handlers[RotateKeys] = _rotating(renewal)
         return cls(
-            config, outbox, source, keeper, uplink, health, gpsd, journal, handlers, renewal=renewal, again=again
+            config, outbox, source, keeper, uplink, health, gpsd, journal, handlers, renewal, filming, again=again
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -132,10 +142,8 @@ class Agent:
                 lasting = [
                     tasks.create_task(part) for part in (self.uplink.run(), self.uplink.desk.run(), self.health.run())
                 ]
-                if self.gpsd is not None:
-                    lasting.append(tasks.create_task(self.gpsd.run()))
-                if self.renewal is not None:
-                    lasting.append(tasks.create_task(self.renewal.run()))
+                also = (self.gpsd, self.renewal, self.filming)
+                lasting += [tasks.create_task(part.run()) for part in also if part is not None]
                 hearing = tasks.create_task(self.source.run())
                 keeping = tasks.create_task(self.keeper.run())
                 await _first_of(stop, self.restart, self.again)
@@ -193,6 +201,15 @@ def _outbox(config: EdgeConfig) -> Outbox:
     if outbox.broken_file is not None:
         log.error("outbox.renewed", extra={"detector": config.detector, "bytes": outbox.broken_file.stat().st_size})
     return outbox
+
+
+def _filming(config: EdgeConfig, sealer: Sealer, journal: Journal) -> "Filming | None":
+    if not config.camera.url:
+        return None
+    # libav, OpenCV and C2PA take 100 MB: a gateway without a camera does without, and needs not even have them.
+    from edge.camera.filming import Filming, Proof  # noqa: PLC0415 -- see above
+
+    return Filming.open(config, sealer.city, journal, Proof(sealer.key, software()))
 
 
 def _window(config: EdgeConfig) -> SendWindow:

@@ -90,7 +90,7 @@ class Gauges:
             temp_cdeg=machine.temp_cdeg(),
             cpu_permille=self.processor.permille(time.monotonic(), time.process_time()),
             rss_mb=machine.rss_mb(),
-            rows_thinned=getattr(totals, "thinned_rows", None),
+            rows_thinned=totals.thinned_rows,
             order_sequence=self.order_sequence(),
             camera=camera.state,
             camera_fps_centi=camera.fps_centi,

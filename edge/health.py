@@ -30,6 +30,7 @@ class Health:
         is_connected: to the broker.
         pulses: of the parts; one that is silent for too long hangs.
         gauges: what the condition is read from; whoever runs a camera or obeys orders plugs itself in there.
+        camera_counts: what the camera counts, by names as above; not all of it is an error.
     """
 
     detector: str
@@ -40,6 +41,7 @@ class Health:
     started_s: float = field(default_factory=time.monotonic)
     pulses: Pulses = field(default_factory=Pulses)
     gauges: Gauges = field(default_factory=Gauges)
+    camera_counts: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> None:
         """Count what is heard in a minute, for ever."""
@@ -84,7 +86,7 @@ class Health:
             "pending_batches": totals.pending_batches,
             "pending_rows": totals.pending_rows,
             "connected": int(self.is_connected),
-            **{f"{name}_total": count for name, count in sorted(self.counts.items())},
+            **{f"{name}_total": count for name, count in sorted((self.counts + self.camera_counts).items())},
         }
         samples = [f"{PREFIX}{name}{{{label}}} {value}" for name, value in values.items()]
         samples += [

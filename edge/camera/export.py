@@ -56,6 +56,21 @@ class Made:
     is_brought: bool = False
 
 
+def sweep(folder: Path, *, now_ms: int) -> int:
+    """Remove what a crash left unfinished and what is over its time, and return how many files that were.
+
+    Not while an export is being made: its partial file would be taken away.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    oldest_s = now_ms / 1000 - KEPT_DAYS * 86_400
+    files = [path for path in folder.glob("*") if path.suffix == PARTIAL or path.stat().st_mtime < oldest_s]
+    for path in files:
+        path.unlink(missing_ok=True)
+    return len(files)
+
+
 @dataclass(frozen=True, slots=True)
 class Exporter:
     """Makes exports in one folder, one at a time.
@@ -101,17 +116,6 @@ class Exporter:
         made = Made(parcel.path, parcel.octets, parcel.sha256, len(manifest.parts), len(manifest.gaps))
         log.info("export.made", extra={"bytes": made.octets, "count": made.clips, "missed": made.gaps})
         return made
-
-    def sweep(self) -> int:
-        """Remove what a crash left unfinished and what is over its time, and return how many files that were.
-
-        For the start of the program: while an export is being made its partial file would be taken away.
-        """
-        oldest_s = self.now_ms() / 1000 - KEPT_DAYS * 86_400
-        files = [path for path in self.folder.glob("*") if path.suffix == PARTIAL or path.stat().st_mtime < oldest_s]
-        for path in files:
-            path.unlink(missing_ok=True)
-        return len(files)
 
     def set_brought(self, export: str) -> None:
         """Note that the city has an export, and remove the sealed file; the same order again makes it no more.

@@ -2,10 +2,10 @@
 
 import time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from edge.config import EdgeConfig
+from edge.config import CameraConfig, EdgeConfig
 from edge.doctor.finding import Finding, fail, warn
 from privacy import masks
 from wire import keys
@@ -27,13 +27,13 @@ class Look(NamedTuple):
 
 def check(config: EdgeConfig) -> list[Finding]:
     """Return how camera and mask are; nothing where no camera is configured."""
-    camera = getattr(config, "camera", None)
-    if camera is None or not camera.url:
+    camera = config.camera
+    if not camera.url:
         return []
     return [_camera(camera), mask(config)]
 
 
-def _camera(camera: Any) -> Finding:  # noqa: ANN401 -- edge.config.CameraConfig, where the camera is installed
+def _camera(camera: CameraConfig) -> Finding:
     try:
         return judge(look(camera))
     except ImportError:
@@ -51,7 +51,7 @@ def _camera(camera: Any) -> Finding:  # noqa: ANN401 -- edge.config.CameraConfig
         )
 
 
-def look(camera: Any) -> Look:  # noqa: ANN401 -- as above
+def look(camera: CameraConfig) -> Look:
     """Return what the camera shows in `LOOK_S` seconds.
 
     Raises:
@@ -83,7 +83,7 @@ def look(camera: Any) -> Look:  # noqa: ANN401 -- as above
         return Look(video.codec_context.name, *size, min(measured, told) if told else measured)
 
 
-def _address(camera: Any) -> tuple[str, dict[str, str]]:  # noqa: ANN401 -- as above
+def _address(camera: CameraConfig) -> tuple[str, dict[str, str]]:
     options = dict(item.partition("=")[::2] for item in camera.options)
     parts = urlsplit(camera.url)
     if parts.scheme == "rtsp":

@@ -1,9 +1,11 @@
 """A radio that is no tag's friend: ten thousand advertisements a second, and a tag among them."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Sized
 from typing import Any
 
 import pytest
@@ -71,7 +73,7 @@ def test_a_tag_heard_every_second_is_told_of_in_every_window_of_a_flood(kind: st
 def test_what_a_flood_leaves_in_memory_has_a_limit(kind: str) -> None:
     sight = Sight(Formats.parse(["eid"]), Merge(10_000, max_rows=2_000))
     flood(sight, kind, 2)
-    tables = (sight._sounds, sight._owners, sight._last, sight.merge._tags, sight.merge.ready)
+    tables: tuple[Sized, ...] = (sight._sounds, sight._owners, sight._last, sight.merge._tags, sight.merge.ready)
     limits = (sights.CACHED_FRAMES, sights.CACHED_ADDRESSES, sights.CACHED_ADDRESSES, 2_000, 2_000)
     assert all(len(table) <= limit for table, limit in zip(tables, limits, strict=True))
     assert len(sight.merge._seats._in_turn) <= 2_000
@@ -109,9 +111,9 @@ async def test_under_a_flood_the_loop_still_beats_and_rows_go_to_disk(gateway: A
     finally:
         beating.cancel()
         keeping.cancel()
-    gaps_s = [after - before for before, after in zip(beats, beats[1:], strict=False)]
+    gaps_s = [after - before for before, after in itertools.pairwise(beats)]
     counts: Counter[str] = agent.keeper.sight.dropped
-    agent.outbox.close()
+    agent.close()
     assert agent.keeper.sight.advertisements > 5_000
     assert counts["too-many"] > 0
     assert len(beats) > 5

@@ -31,7 +31,10 @@ from bench.pipeline import Site
 from edge.agent import UNDER_WAY
 from edge.config import BrokerConfig, OutboxConfig
 from edge.health import Health
+from edge.journal import Journal
 from edge.keep import Keeper, Sealer
+from edge.orders import Desk
+from edge.reports import Reports
 from edge.sight import Sight
 from edge.uplink import Uplink
 from server.store.totals import read as read_totals
@@ -221,6 +224,8 @@ async def recover(gateway: Gateway, site: Site, clock: Clock, asked: Asked) -> R
         gateway.keeper.sealer.city, gateway.keeper.sealer.detector, gateway.keeper.sealer.key, clock
     )
     outbox, heard = gateway.keeper.outbox, gateway.heard
+    sealer = gateway.keeper.sealer
+    journal = Journal.open(site.settings.state_dir / "gateway-journal.db")
     uplink = Uplink(
         BrokerConfig(site.broker.url, heartbeat_s=5.0),
         gateway.keeper.sealer,
@@ -228,6 +233,8 @@ async def recover(gateway: Gateway, site: Site, clock: Clock, asked: Asked) -> R
         gateway.health,
         gateway.keeper.put,
         SendWindow(size=UNDER_WAY),
+        Desk(sealer.city, sealer.detector, journal, {}, gateway.health.counts),
+        Reports(journal, sealer.sign_report, 10.0),
     )
     queued = outbox.totals().pending_batches
     began_s = time.monotonic()
@@ -235,7 +242,7 @@ async def recover(gateway: Gateway, site: Site, clock: Clock, asked: Asked) -> R
         running = [tasks.create_task(uplink.run()), tasks.create_task(gateway.keeper.run())]
         help_called = tasks.create_task(_call_for_help(gateway, site, clock))
         living = tasks.create_task(_live(gateway, clock, asked.live_rate))
-        while outbox.totals().pending_batches > min(queued / 20, 10) and time.monotonic() < began_s + DRAIN_S:
+        while outbox.totals().pending_batches > min(queued / 20, 10) and time.monotonic() < began_s + DRAIN_S:  # noqa: ASYNC110 -- as a disk is asked
             await asyncio.sleep(0.1)
         sos_s = await help_called
         living.cancel()
@@ -244,6 +251,7 @@ async def recover(gateway: Gateway, site: Site, clock: Clock, asked: Asked) -> R
         await uplink.drained(60.0)
         took_s = time.monotonic() - began_s
         running[0].cancel()
+    journal.close()
     return Recovered(took_s, sos_s, gateway.heard - heard)
 
 

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from edge.camera import credential, cut
 from edge.camera.bring import Bearer
-from edge.camera.export import Exporter
+from edge.camera.export import Exporter, sweep
 from edge.camera.exports import Exports
 from edge.camera.ring import Ring
 from edge.camera.segment import Segment
@@ -326,14 +326,14 @@ def test_a_device_whose_certificate_may_not_sign_clips_says_so(footage: Footage,
 
 
 def test_what_a_crash_left_and_what_is_over_its_time_is_removed_at_the_start(exporter: Exporter) -> None:
-    assert exporter.sweep() == 0
+    assert sweep(exporter.folder, now_ms=exporter.now_ms()) == 0
     exporter.folder.mkdir()
     now_s = exporter.now_ms() // 1000
     ages_days = {"e-1.age.partial": 0, "e-1.json.partial": 0, "e-2.age": 29, "e-3.age": 31, "e-3.json": 31}
     for name, days in ages_days.items():
         (exporter.folder / name).write_bytes(b"x")
         os.utime(exporter.folder / name, (now_s - days * 86_400,) * 2)
-    assert exporter.sweep() == 4
+    assert sweep(exporter.folder, now_ms=exporter.now_ms()) == 4
     assert [path.name for path in exporter.folder.iterdir()] == ["e-2.age"]
 
 
@@ -409,7 +409,7 @@ def test_kill_9_in_the_middle_leaves_nothing_clear_and_nothing_half_written(foot
     assert not any(word in left[0].read_bytes() for word in (b"clip-001", b"ftyp", b"moov", b"PK"))
     with httpx.Client() as client:
         exporter = make_exporter(tmp_path / "exports", client)
-        assert exporter.sweep() == 1
+        assert sweep(exporter.folder, now_ms=exporter.now_ms()) == 1
         assert manifest_of(opened(exporter.make(order(footage, 5, 55), segments).path)).gaps == ()
 
 

@@ -3,26 +3,21 @@
 import dataclasses
 import fractions
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from edge.config import CameraConfig
 from edge.doctor import camera
 from privacy import masks
 from privacy.masks import Mask
 from wire import keys
 
 
-class Camera(NamedTuple):
-    """What a configuration says of a camera."""
-
-    url: str
-    password_file: str = ""
-    format: str = ""
-    options: tuple[str, ...] = ()
-    open_timeout_s: float = 2.0
-    read_timeout_s: float = 2.0
+def configured(url: str, password_file: str = "") -> CameraConfig:
+    """Return what a configuration says of a camera."""
+    return CameraConfig(url=url, password_file=password_file, open_timeout_s=2.0, read_timeout_s=2.0)
 
 
 @pytest.fixture
@@ -43,7 +38,7 @@ def film(tmp_path: Path) -> Path:
 
 
 def test_a_camera_is_opened_and_described(film: Path) -> None:
-    seen = camera.look(Camera(str(film)))
+    seen = camera.look(configured(str(film)))
     assert (seen.codec, seen.width, seen.height, seen.fps) == ("mpeg4", 320, 240, 10.0)
     assert camera.judge(seen).verdict == "ok"
     assert camera.judge(seen._replace(fps=2.0)).verdict == "warn"
@@ -55,14 +50,14 @@ def test_a_camera_that_shows_nothing_fails_and_its_password_is_not_shown(tmp_pat
     file = tmp_path / "film.mp4"
     if content is not None:
         file.write_bytes(content)
-    found = camera._camera(Camera(str(file)))
+    found = camera._camera(configured(str(file)))
     assert found.verdict == "fail"
 
 
 def test_a_camera_that_does_not_answer_fails(tmp_path: Path) -> None:
     pytest.importorskip("av")
     (tmp_path / "password").write_text("s3cret/word\n")
-    asked = Camera("rtsp://admin@127.0.0.1:1/stream", str(tmp_path / "password"))
+    asked = configured("rtsp://admin@127.0.0.1:1/stream", str(tmp_path / "password"))
     found = camera._camera(asked)
     assert found.verdict == "fail"
     assert "s3cret" not in str(found)
