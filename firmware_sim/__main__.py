@@ -54,6 +54,9 @@ def town(  # noqa: PLR0913 - a command's options are its parameters
     push_url: Annotated[
         str, typer.Option(help="プッシュ通知の送り先。Base URL of `mimamori-sim family`'s push service; empty: none.")
     ] = "",
+    camera_url: Annotated[
+        str, typer.Option(help="街角のカメラ。Where a gateway films `mimamori-sim street`; empty: nowhere.")
+    ] = "",
     radio_socket: Annotated[
         Path | None, typer.Option(help="電波のソケット。Default: radio.sock in the directory.")
     ] = None,
@@ -73,6 +76,7 @@ def town(  # noqa: PLR0913 - a command's options are its parameters
         radio_socket=radio_socket or out / "radio.sock",
         gpsd_socket=gpsd_socket or out / "gpsd.sock",
         clock=_clock(clock, SYSTEM),
+        camera_url=camera_url,
     )
     typer.echo(json.dumps(registry.write(settings)))
 

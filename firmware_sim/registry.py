@@ -20,6 +20,8 @@ from wire.errors import WireError
 
 TAGS: Final = people.PUPILS + people.ELDERS
 PUSH_GUARDIANS: Final = 10
+CAMERA: Final = "gw-001"
+"""The gateway whose camera films the street scene."""
 FORMATS: Final = ("eid", f"uid:{tag.UID_NAMESPACE.hex()}", f"ibeacon:{uuid.UUID(bytes=tag.IBEACON_UUID)}")
 
 
@@ -33,6 +35,7 @@ class TownSettings:
         broker_url: of the detectors' broker; with `mqtts://` gateways and cars make their keys themselves, and enrol.
         upload_url: of the batch upload, where all phones post; "" = they use MQTT, on a broker without certificates.
         push_url: base URL of the families' push service; "" = nobody has push.
+        camera_url: of the street scene, filmed by the gateway `CAMERA`; "" = no gateway has a camera.
     """
 
     seed: int
@@ -44,6 +47,7 @@ class TownSettings:
     radio_socket: Path
     gpsd_socket: Path
     clock: Clock
+    camera_url: str = ""
 
 
 def write(settings: TownSettings) -> dict[str, int]:
@@ -195,6 +199,8 @@ def _configuration(
         lines += [f"lat_deg = {lat_deg!r}", f"lon_deg = {lon_deg!r}", "accuracy_m = 5.0"]
     else:
         lines += [f"gpsd = {_text(f'unix:{settings.gpsd_socket.resolve()}')}"]
+    if settings.camera_url and receiver.id == CAMERA:
+        lines += ["", "[camera]", f"url = {_text(settings.camera_url)}", 'preset = "ultrafast"', "min_free_mb = 200"]
     lines += ["", "[clock]", *(f"{key} = {value!r}" for key, value in settings.clock.to_table().items()), ""]
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from server.config import ServerConfig
@@ -14,6 +15,12 @@ from server.demo.options import DemoOptions
 from server.embedded.postgres import answers
 from server.errors import ConfigError
 from server.supervisor import Part
+
+STREET: Final = "street.sock"
+"""Where in the town's air the camera sends its pictures."""
+SIZE: Final = "640x360"
+FPS: Final = 5
+"""Small and few pictures: the town has two processors for everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +69,13 @@ def town_parts(options: DemoOptions, ports: FamilyPorts) -> tuple[TitledPart, ..
     family += ("--smtp-port", str(ports.smtp), "--out", str(options.state_dir / "family.jsonl"))
     radio = _module("firmware_sim", "run", "--dir", str(town), "--radio-socket", str(air / "radio.sock"))
     radio += ("--gpsd-socket", str(air / "gpsd.sock"), "--truth", str(options.state_dir / "truth.json"))
+    street = _module("firmware_sim", "street", "--serve", f"unix:{air / STREET}", "--size", SIZE, "--fps", str(FPS))
     edge = _module("edge", "run", "--config-dir", str(town / "gateways"))
     phones = _module("mobile_detector", "run", "--config-dir", str(town / "phones"))
     return (
         TitledPart(Part("family", family, _listens(f"tcp://127.0.0.1:{ports.http}")), "家族の電話", "families' phones"),
         TitledPart(Part("radio", radio, (air / "radio.sock").is_socket), "街の電波", "the town's radio"),
+        TitledPart(Part("street", street, (air / STREET).is_socket), "街角のカメラ", "the street's camera"),
         TitledPart(Part("edge", edge), "見守り機と車", "gateways and cars"),
         TitledPart(Part("phones", phones), "協力者の電話", "volunteers' phones"),
     )

@@ -32,7 +32,7 @@ _LOOK_S: Final = 2.0
 _DRAIN_S: Final = 60.0
 _NOTICES_S: Final = 10.0
 _STORE_S: Final = 10.0
-_STEPS: Final = 14
+_STEPS: Final = 15
 
 
 class AlreadyRunningError(ServerError):
@@ -95,7 +95,7 @@ class Demo:
     def drain(self, prepared: Prepared) -> None:
         """Stop from the air inwards: the radio falls silent, detectors deliver what they hold, then the server ends."""
         self.screen.say("止めています。何も失いません。Stopping, and losing nothing.")
-        self.supervisor.stop("radio")
+        self.supervisor.stop("radio", "street")
         self.supervisor.stop("edge", "phones")
         self._deliver_the_rest(prepared)
         self._await_notices(prepared.settings)

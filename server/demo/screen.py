@@ -160,4 +160,5 @@ def _counts(totals: Totals | None) -> Table:
     if totals is not None:
         grid.add_row("受信 sightings", f"{totals.stored:,}", "居場所 places", f"{totals.places:,}")
         grid.add_row("できごと events", f"{totals.events:,}", "お知らせ notices", f"{totals.notices_sent:,}")
+        grid.add_row("録画中 cameras", f"{totals.cameras:,}", "映像 footage", f"{totals.footage_mb:,} MB")
     return grid

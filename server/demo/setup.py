@@ -11,7 +11,7 @@ from typing import Final
 from server import config as configuration
 from server import keys, schema
 from server.config import HttpConfig, ServerConfig
-from server.demo import morning, tickets, town
+from server.demo import camera, morning, tickets, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, TitledPart, server_parts, town_parts
 from server.demo.screen import StepBar
@@ -25,7 +25,7 @@ _MAIL_URL: Final = "mailto://127.0.0.1:{port}?from=mimamori@example.jp&to={{to}}
 _WAVES: Final = (
     ("database", "broker"),
     ("gate",),
-    ("ingest", "notify", "api", "family", "radio"),
+    ("ingest", "notify", "api", "family", "radio", "street"),
     ("edge", "phones"),
 )
 """Parts that start side by side, each wave when the one before it is ready."""
@@ -96,6 +96,7 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
             _fill(options, settings)
             settings = _wake(options, settings, ports)
             tickets.hand_out(settings, town.detector_dirs(options.town_dir)[0])
+            camera.provide(settings)
         wave = [titled for titled in every if titled.part.name in names]
         for titled in wave:
             supervisor.start(titled.part)

@@ -55,6 +55,7 @@ class Tally:
             "expired": self.totals.expired,
             "refused": self.sent.refused,
             "pending": self.sent.pending,
+            "footage_mb": self.totals.footage_mb,
         }
 
 

@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from server.config import ServerConfig
 from server.demo.options import DemoOptions
-from server.demo.parts import FamilyPorts
+from server.demo.parts import STREET, FamilyPorts
 from server.errors import ServerError
 
 DEMO_LOGIN: Final = "demo"
+CAMERA: Final = "gw-001"
+"""The gateway whose camera films the street scene."""
 
 
 class TownError(ServerError):
@@ -37,6 +39,7 @@ def make(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts, city_
         "--push-url": f"http://127.0.0.1:{ports.http}",
         "--radio-socket": str(air / "radio.sock"),
         "--gpsd-socket": str(air / "gpsd.sock"),
+        "--camera-url": f"unix:{air / STREET}",
         "--clock": json.dumps(clock),
     }
     pairs = [text for pair in arguments.items() for text in pair]

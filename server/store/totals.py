@@ -11,7 +11,9 @@ SELECT coalesce(sum(rows), 0)::bigint, coalesce(sum(stored), 0)::bigint,
        (SELECT count(*) FROM last_place),
        (SELECT count(*) FROM event),
        (SELECT count(*) FROM notice WHERE state = 'sent'),
-       (SELECT count(*) FROM notice WHERE state IN ('pending', 'sending'))
+       (SELECT count(*) FROM notice WHERE state IN ('pending', 'sending')),
+       (SELECT count(*) FROM detector_health WHERE state = 'online' AND camera IN ('recording', 'blind')),
+       (SELECT coalesce(sum(footage_mb), 0)::bigint FROM detector_health)
 FROM batch
 """
 _DETECTORS = "SELECT state, count(*) FROM detector_health GROUP BY state"
@@ -32,6 +34,8 @@ class Totals:
         events: arrivals, departures, calls for help.
         notices_sent: notices that a push service or mail server took.
         notices_waiting: notices still to be sent.
+        cameras: that record now, as they said last.
+        footage_mb: that all cameras keep, as they said last.
     """
 
     received: int
@@ -44,6 +48,8 @@ class Totals:
     events: int
     notices_sent: int
     notices_waiting: int
+    cameras: int
+    footage_mb: int
 
 
 def read(dsn: str) -> Totals:
