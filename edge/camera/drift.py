@@ -161,11 +161,11 @@ class Watch:
         if shift is None:
             return self._unknown(now)
         self.shift, self._useful[number] = shift, max(self._useful) + 1
-        self._strange = None
         size = self.limits.measure(shift)
         if size > 1:
+            self._strange = now
             return self._odd()
-        self._odd_looks = 0
+        self._strange, self._odd_looks = None, 0
         if size <= self.limits.accepted_share:
             self._accept(now, shift)
         self._recent.append(now)
