@@ -50,6 +50,10 @@ class ReferenceViewError(EdgeError):
     """The file of a camera's reference view is damaged or none of ours; trying again does not help."""
 
 
+class SoundError(EdgeError):
+    """The sound gate was not approved: no sound may be decoded."""
+
+
 class CameraError(EdgeError):
     """The camera cannot be used as it is configured or ordered."""
 
