@@ -1,8 +1,9 @@
 """Cutting: whole seconds out of sealed segments, put into clips picture by picture as they were encoded.
 
-Clear footage is in memory alone (memfd). At one time there are one clip of at most `MAX_CLIP_OCTETS`, and one segment.
+Clear footage is in memory alone (memfd): at one time one clip of at most `MAX_CLIP_OCTETS`, and one segment.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -21,7 +22,8 @@ from edge.errors import ExportError, SegmentError
 from wire.evidence import SECOND_MS, Gap, Link, Second, gaps_between, second_of
 
 MAX_CLIP_MS: Final = 600_000
-MAX_CLIP_OCTETS: Final = 128_000_000
+MAX_CLIP_OCTETS: Final = 96_000_000
+"""Of pictures. A clip, its marked twin and what c2pa holds of both while it signs are four times as much."""
 _TICK: Final = Fraction(1, TICKS_PER_MS * 1000)
 Packet: TypeAlias = "av.Packet[av.VideoStream]"
 
@@ -166,16 +168,17 @@ def _chained(segments: Sequence[Segment]) -> list[Segment]:
 
 def _pieces(item: Segment, window: Window, key: bytes, found: Findings) -> Iterator[_Piece]:
     init, seconds, fault_ms = _opened(item, window, key)
-    try:
-        pieces = _demuxed(item, init, seconds) if init and seconds else []
-    except SegmentError:
-        init, pieces, fault_ms = b"", [], item.head.start_ms
-    if fault_ms is not None:
-        found.damaged.append((fault_ms, max(item.end_ms, fault_ms + SECOND_MS)))
-    if init:
-        found.links.append(_link(item))
-        found.unsynced += not item.head.is_clock_synced
-        yield from pieces
+    with contextlib.ExitStack() as stack:
+        try:
+            pieces = _demuxed(item, init, seconds, stack) if init and seconds else []
+        except SegmentError:
+            init, pieces, fault_ms = b"", [], item.head.start_ms
+        if fault_ms is not None:
+            found.damaged.append((fault_ms, max(item.end_ms, fault_ms + SECOND_MS)))
+        if init:
+            found.links.append(_link(item))
+            found.unsynced += not item.head.is_clock_synced
+            yield from pieces
 
 
 def _opened(item: Segment, window: Window, key: bytes) -> tuple[bytes, list[tuple[Record, bytes]], int | None]:
@@ -214,15 +217,18 @@ def _link(item: Segment) -> Link:
     return Link(head.id, head.start_ms, item.end_ms, head.previous, item.chain, item.head_sha256, samples)
 
 
-def _demuxed(item: Segment, init: bytes, seconds: Sequence[tuple[Record, bytes]]) -> list[_Piece]:
-    """Return the seconds with their packets.
+def _demuxed(
+    item: Segment, init: bytes, seconds: Sequence[tuple[Record, bytes]], stack: contextlib.ExitStack
+) -> list[_Piece]:
+    """Return the seconds with their packets; what holds them in memory is let go with `stack`.
 
     Raises:
         SegmentError: what opened is no video with the pictures that it says it has.
     """
-    whole = init + b"".join(content for _, content in seconds)
+    # PyAV's containers are cycles that only the garbage collector ends: without these two, memory grows till it comes.
+    source = stack.enter_context(io.BytesIO(init + b"".join(content for _, content in seconds)))
     try:
-        container = av.open(io.BytesIO(whole), "r", format="mp4")
+        container = stack.enter_context(av.open(source, "r", format="mp4"))
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
     except (av.FFmpegError, IndexError) as error:

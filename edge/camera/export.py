@@ -1,6 +1,7 @@
 """Exports: a window of footage, cut, marked, signed, stamped and sealed to one recipient, in one file.
 
-Nothing clear is ever on disk. In memory are at most one clip of 128 MB, the same with its mark, and one segment.
+Nothing clear is ever on disk. In memory are at most one clip of 96 MB, the same with its mark, what c2pa holds of
+both while it signs, and one segment.
 """
 
 import hashlib

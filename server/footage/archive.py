@@ -16,7 +16,7 @@ from server.footage.errors import FootageError
 from wire import evidence
 
 MAX_CLIP_OCTETS: Final = 400_000_000
-"""Gateways end a clip at 128 MB of pictures."""
+"""Gateways end a clip at 96 MB of pictures."""
 MAX_MEMBERS: Final = 1_000
 IN_MEMORY_OCTETS: Final = 256_000_000
 """A larger file is opened into a temporary one without a name, on the machine of whoever opens it."""
