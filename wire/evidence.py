@@ -159,10 +159,11 @@ class Manifest:
             raise MessageError("a manifest is not so long")
         try:
             made = cls._from(json.loads(data))
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
+            encoded = made.encode()
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
             raise MessageError("not a manifest") from error
         # One comparison finds unknown fields, numbers of another kind, doubled keys and times that contradict.
-        if made.encode() != data:
+        if encoded != data:
             raise MessageError("a manifest in another form than ours")
         return made
 

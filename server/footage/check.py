@@ -158,7 +158,10 @@ def _stamp(documents: dict[str, bytes], manifest: Manifest, trust: Trust) -> Che
         builder.build().verify_message(answer, documents[evidence.MANIFEST])
     except (rfc3161_client.VerificationError, ValueError) as error:
         return Check("timestamp", "failed", str(error)[:150])
-    return Check("timestamp", "ok", f"{answer.tst_info.gen_time:%Y-%m-%dT%H:%M:%SZ} {manifest.authority}")
+    stamped = answer.tst_info.gen_time
+    late_s = round(stamped.timestamp() - manifest.made_at_ms / 1000)
+    told = f"{stamped:%Y-%m-%dT%H:%M:%SZ}, {late_s:+d} s from the gateway's clock, {manifest.authority}"
+    return Check("timestamp", "ok", told)
 
 
 def _write(archive: Archive, out: Path) -> None:

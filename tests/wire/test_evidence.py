@@ -124,6 +124,30 @@ def test_what_is_no_manifest_is_refused(data: bytes) -> None:
         Manifest.decode(data)
 
 
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just([]), st.just({}), st.just([[[]]])
+)
+
+
+@given(st.data())
+def test_a_manifest_with_anything_anywhere_is_read_or_refused(data: st.DataObject) -> None:
+    table = json.loads(HOLED.encode())
+    at: Any = table
+    while True:
+        keys = sorted(at) if isinstance(at, dict) else list(range(len(at)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(at[key], dict | list) or not at[key] or data.draw(st.booleans()):
+            break
+        at = at[key]
+    at[key] = data.draw(LEAVES)
+    text = json.dumps(table, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    try:
+        Manifest.decode(text)
+    except MessageError:
+        return
+    assert verdict.record(Manifest.decode(text))
+
+
 @given(st.data())
 def test_any_flipped_bit_of_a_document_is_found(data: st.DataObject) -> None:
     members = signed(WHOLE)
