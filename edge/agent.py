@@ -253,13 +253,20 @@ def _seal_key(config: EdgeConfig) -> Callable[[], X25519PrivateKey | None]:
     return lambda: key
 
 
-async def _ready(config: EdgeConfig) -> EdgeConfig:
-    """Return the configuration with what enrolment adds; enrols first where that is still to be done."""
+async def _ready(config: EdgeConfig, stop: asyncio.Event) -> EdgeConfig | None:
+    """Return the configuration with what enrolment adds, once that is done; None where `stop` was set before."""
     if not config.makes_its_keys:
         return config
     from edge import enrol  # noqa: PLC0415 -- as in _renewal
 
-    return await enrol.ready(config)
+    asking, stopped = asyncio.ensure_future(enrol.ready(config)), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait((asking, stopped), return_when=asyncio.FIRST_COMPLETED)
+        return await asking if asking.done() else None
+    finally:
+        asking.cancel()
+        stopped.cancel()
+        await asyncio.gather(asking, stopped, return_exceptions=True)
 
 
 def _gpsd(config: EdgeConfig, track: Whereabouts | None, counts: Counter[str]) -> GpsdClient | None:
@@ -282,7 +289,10 @@ async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, 
     vitals.failures[detector] = 0
     while not stop.is_set():
         try:
-            agent = Agent.open(await _ready(config))
+            ready = await _ready(config, stop)
+            if ready is None:
+                return False
+            agent = Agent.open(ready)
             vitals.running[detector] = agent.health
             log.info("agent.started", extra={"detector": detector, "source": config.scan.source.partition(":")[0]})
             await agent.run(stop)

@@ -201,6 +201,23 @@ async def test_an_order_for_new_keys_is_carried_out_and_told_under_the_new_key(
                     break
 
 
+async def test_an_agent_that_waits_for_the_server_stops_at_once_when_it_is_told(
+    gateway: configuration.EdgeConfig, running: Any
+) -> None:
+    asked = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(hold, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        slow = dataclasses.replace(gateway, enrolment=dataclasses.replace(gateway.enrolment, server_url=url))
+        async with asyncio.timeout(5), running(slow):
+            await asked.wait()
+
+
 def _says(data: bytes, key: Any, kind: str) -> bool:
     """Return whether an entry of this kind is signed by `key`."""
     try:

@@ -1,5 +1,6 @@
 """Enrolment and renewal over HTTP, with a real authority and database: who gets a certificate, and who does not."""
 
+import asyncio
 import base64
 import dataclasses
 import datetime as dt
@@ -177,6 +178,18 @@ async def test_a_used_code_is_of_no_use_to_another_key(client: Client, box: Box,
     assert told(await enrol(client, Box("gw-1", box.code))) == REFUSED
     spki = base64.b64decode(keys.encode_public(box.key.public_key()))
     assert sql("SELECT public_key FROM detector WHERE id = 'gw-1'") == [(spki,)]
+
+
+async def test_of_many_who_come_with_one_code_at_once_one_gets_a_certificate(
+    client: Client, box: Box, sql: Sql
+) -> None:
+    boxes = [box, *(Box("gw-1", box.code) for _ in range(7))]
+    answers = await asyncio.gather(*(enrol(client, one) for one in boxes))
+    assert sorted(answer.status_code for answer in answers) == [200, *[403] * 7]
+    winner = boxes[[answer.status_code for answer in answers].index(200)]
+    spki = base64.b64decode(keys.encode_public(winner.key.public_key()))
+    assert sql("SELECT public_key FROM detector WHERE id = 'gw-1'") == [(spki,)]
+    assert sql("SELECT count(*) FROM certificate") == [(1,)]
 
 
 async def test_the_same_key_and_code_are_answered_again_for_ten_minutes(
