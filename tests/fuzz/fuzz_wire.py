@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ with nullcontext() if atheris is None or __name__ != "__main__" else atheris.ins
     from wire import (
         batch,
         btsnoop,
+        enrolment,
         formats,
         frames,
         hci,
@@ -125,6 +127,27 @@ def fuzz_city(data: bytes) -> None:
     with suppress(WireError):
         keys.decode_public(text)
     keys.CityBundle.from_json(text)
+
+
+def fuzz_ticket(data: bytes) -> None:
+    """Tickets of a city, and codes as people type them."""
+    text = data.decode("utf-8", "replace")
+    assert len(enrolment.code_sha256(text)) == 32
+    ticket = enrolment.Ticket.from_json(text)
+    assert enrolment.Ticket.from_json(ticket.to_json()) == ticket
+
+
+def fuzz_renewal(data: bytes) -> None:
+    """What a gateway asks for by the key that it has."""
+    asked = enrolment.Renewal.decode(data)
+    assert enrolment.Renewal.decode(asked.encode()) == asked
+
+
+def fuzz_grant(data: bytes) -> None:
+    """What a server answers to a gateway that enrols, believed by nobody yet."""
+    grant = enrolment.Grant.from_json(data)
+    root = enrolment.certificates(grant.ca)[0]
+    grant.check("gw-1", root, now=datetime(2026, 11, 26, tzinfo=UTC))
 
 
 def fuzz_outbox(data: bytes) -> None:

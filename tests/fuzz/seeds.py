@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cbor2
 
-from wire import batch, btsnoop, frames, hci, keys, messages
+from wire import batch, btsnoop, enrolment, frames, hci, keys, messages
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
@@ -67,6 +67,31 @@ def city_seeds() -> Iterator[bytes]:
     yield from (good["receipt_key"].encode(), b"[" * 3_000, b'{"city":"\xff"}', b"")
 
 
+def ticket_seeds() -> Iterator[bytes]:
+    """Yield ticket files."""
+    good = enrolment.Ticket("https://city.example.jp", "gw-1", enrolment.code_of(bytes(16)), "ab" * 32).to_json()
+    yield good.encode()
+    yield from (good.replace("ab" * 32, text).encode() for text in ("AB:" * 32, "ab" * 31, "", "zz" * 32))
+    yield from (b"{}", b"[]", b"null", b"[" * 3_000, good.replace('"gw-1"', "1").encode(), b"\xff", b"")
+
+
+def grant_seeds() -> Iterator[bytes]:
+    """Yield answers to a gateway that enrols."""
+    good = json.loads((VECTORS / "grant.json").read_text())
+    yield json.dumps(good).encode()
+    swapped = {"ca": good["certificate"], "certificate": good["ca"], "proof_chain": good["certificate"], "proof": ""}
+    yield from (json.dumps({**good, key: value}).encode() for key, value in swapped.items())
+    others: tuple[object, ...] = (
+        {**good, "city": []},
+        {**good, "city": {"city": "\ud800"}},
+        {**good, "ca": "x"},
+        {},
+        1,
+    )
+    yield from (json.dumps(value).encode() for value in others)
+    yield from (b"[" * 3_000, b"\xff", b"")
+
+
 def capture_seeds() -> Iterator[bytes]:
     """Yield H4 packets."""
     report = hci.Report("ADV_NONCONN_IND", bytes(6), -60, octets("status.json", "adv_data")[0])
@@ -119,6 +144,9 @@ def seeds() -> dict[str, list[bytes]]:
         "topic": [b"mimamori/1/c/d/orders", b"mimamori/1/c/d/", b"mimamori/1//d/receipts", b"\xff/1", b"", b"+/#"],
         "status": list(status_seeds()),
         "city": list(city_seeds()),
+        "ticket": list(ticket_seeds()),
+        "renewal": list(cbor_seeds([enrolment.Renewal(bytes(120), bytes(44)).encode()])),
+        "grant": list(grant_seeds()),
         "outbox": list(outbox_seeds()),
         "hci": list(capture_seeds()),
         "btsnoop": list(btsnoop_seeds()),

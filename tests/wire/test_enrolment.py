@@ -1,13 +1,16 @@
 import dataclasses
+import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.enrolment import Grant, Renewal, Ticket, code_of, code_sha256
+from wire.enrolment import Grant, Renewal, Ticket, certificates, code_of, code_sha256, verified
 from wire.errors import EnrolmentError, MessageError
 
+VECTORS = Path(__file__).parents[1] / "vectors"
 TICKET = Ticket("https://city.example.jp", "gw-1", code_of(bytes(range(16))), "ab" * 32)
 
 
@@ -77,3 +80,15 @@ def test_a_grant_of_other_kinds_is_refused(key: str, value: object) -> None:
     root = None
     with pytest.raises(EnrolmentError):
         Grant.from_json(json.dumps({**GRANT, key: value}).encode()).check("gw-1", root, now=None)  # type: ignore[arg-type]  # not reached
+
+
+def test_a_kept_answer_is_believed_in_its_time_alone() -> None:
+    """The bytes that other implementations must read as we do."""
+    grant = Grant.from_json((VECTORS / "grant.json").read_bytes())
+    root = certificates(grant.ca)[0]
+    noon = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
+    grant.check("gw-1", root, now=noon)
+    assert verified(certificates(grant.certificate), root, now=noon) == "urn:mimamori:mimamori:gateway:gw-1"
+    for wrong, now in (("gw-2", noon), ("gw-1", noon - dt.timedelta(days=2)), ("gw-1", noon + dt.timedelta(days=400))):
+        with pytest.raises(EnrolmentError):
+            grant.check(wrong, root, now=now)
