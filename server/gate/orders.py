@@ -20,7 +20,7 @@ from server.gate.dispatch import Dispatcher, UnfitOrderError
 from server.gate.order_metrics import OrderMetrics
 from server.gate.reports import Reporter
 from server.store import order as orders
-from server.store.connection import Connection, DatabaseError, connect
+from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
 from server.store.order import DueOrder, Outcome
 from wire import topics
 from wire.keys import load_signing_key
@@ -32,6 +32,7 @@ FIRST_PAUSE_MS: Final = 5_000
 MOST_PAUSE_MS: Final = 300_000
 LOOK_S: Final = 1.0
 """Wall seconds between looks for what is to be sent again."""
+_AT_ONCE: Final = 100
 _MAX_WAITING: Final = 10_000
 _RECEIPT_KEY: Final = "receipt.pem"
 
@@ -119,9 +120,12 @@ class OrderDesk:
         async with await connect(self.config.dsn("gate")) as conn:
             while True:
                 self._wake.clear()
-                for order in await orders.due(conn, city=self.config.city.id, now_ms=self.now_ms()):
+                found = await orders.due(conn, city=self.config.city.id, now_ms=self.now_ms(), limit=_AT_ONCE)
+                for order in found:
                     await self._send_one(client, conn, order)
                     stop_if_cancelled()
+                if len(found) == _AT_ONCE:
+                    continue
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._wake.wait()
@@ -146,10 +150,21 @@ class OrderDesk:
     async def _take(self, client: aiomqtt.Client) -> None:
         async with await connect(self.config.dsn("gate")) as conn:
             async for message in client.messages:
-                receipt = await self.reporter.take(conn, str(message.topic), message.payload, self.now_ms())
+                receipt = await self._receipt(conn, message)
                 if receipt is not None:
                     await client.publish(*receipt, qos=0)
                     self._wake.set()
+
+    async def _receipt(self, conn: Connection, message: aiomqtt.Message) -> tuple[str, bytes] | None:
+        try:
+            return await self.reporter.take(conn, str(message.topic), message.payload, self.now_ms())
+        except DatabaseError as error:
+            if is_connection_lost(error):
+                raise
+            # One report that the database does not take must not end the connection of all.
+            self.metrics.database_errors.inc()
+            log.exception("report.unkept")
+            return None
 
     async def _hear(self) -> None:
         """Wake the sender for every new order; deaf while the database is away, when it looks by itself."""

@@ -75,9 +75,9 @@ class Reporter:
             self.metrics.reports.labels(refusal.reason).inc()
             log.warning("report.refused", extra={"reason": refusal.reason})
             return None if refusal.proven is None else self._refusal(refusal.proven, refusal.reason, now_ms)
-        async with conn.transaction():
+        async with conn.pipeline(), conn.transaction():
             kept, waiting = await gateway_log.add(conn, report)
-            if kept in {Kept.NEW, Kept.AGAIN} and not await gateway_log.is_broken(conn, report.place):
+            if kept is Kept.NEW or (kept is Kept.AGAIN and not await gateway_log.is_broken(conn, report.place)):
                 await self._conclude(conn, report.detector, report.entry, now_ms)
             if kept is Kept.AGAIN or report.entry.kind == "gateway.started":
                 await orders.hasten(conn, report.detector, now_ms=now_ms, sent_before_ms=now_ms - BACK_PAUSE_MS)

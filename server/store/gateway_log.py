@@ -95,12 +95,10 @@ async def add(conn: Connection, report: Report) -> tuple[Kept, bytes | None]:
         What became of it, and the signed report of the entry after it where that had waited for it.
     """
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('gateway_log/' || %s, 0))", (report.detector,))
-    known = await _digest(conn, report.place)
+    known, before, waiting = await _around(conn, report.place)
     if known is not None:
         return (Kept.AGAIN, None) if known == report.digest else (await _keep_apart(conn, report), None)
-    detector, epoch, sequence = report.place
-    before = FIRST if sequence == 1 else await _digest(conn, (detector, epoch, sequence - 1))
-    is_broken = before != report.entry.previous
+    is_broken = report.entry.previous != (FIRST if report.entry.sequence == 1 else before)
     await _keep_key(conn, report)
     await conn.execute(
         """INSERT INTO gateway_log
@@ -117,7 +115,7 @@ async def add(conn: Connection, report: Report) -> tuple[Kept, bytes | None]:
             is_broken,
         ),
     )
-    return (Kept.BROKEN if is_broken else Kept.NEW), await _broken(conn, (detector, epoch, sequence + 1))
+    return (Kept.BROKEN if is_broken else Kept.NEW), waiting
 
 
 async def known_keys(conn: Connection, detector: str) -> dict[bytes, bytes]:
@@ -135,7 +133,10 @@ async def mend(conn: Connection, place: Place) -> None:
 
 async def is_broken(conn: Connection, place: Place) -> bool:
     """Return whether a kept entry does not fit the one before."""
-    return await _broken(conn, place) is not None
+    cursor = await conn.execute(
+        "SELECT 1 FROM gateway_log WHERE detector_id = %s AND epoch = %s AND sequence = %s AND is_broken", place
+    )
+    return await cursor.fetchone() is not None
 
 
 async def newest(conn: Connection, detector: str, limit: int) -> list[Logged]:
@@ -173,20 +174,21 @@ async def _keep_apart(conn: Connection, report: Report) -> Kept:
     return Kept.FORKED
 
 
-async def _digest(conn: Connection, place: Place) -> bytes | None:
+async def _around(conn: Connection, place: Place) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return the digests of the entry with this place and of the one before, and the one after if it is broken."""
+    detector, epoch, sequence = place
     cursor = await conn.execute(
-        "SELECT digest FROM gateway_log WHERE detector_id = %s AND epoch = %s AND sequence = %s", place
+        """SELECT sequence, digest, entry, is_broken FROM gateway_log
+           WHERE detector_id = %s AND epoch = %s AND sequence BETWEEN %s AND %s""",
+        (detector, epoch, sequence - 1, sequence + 1),
     )
-    row = await cursor.fetchone()
-    return None if row is None else bytes(row[0])
-
-
-async def _broken(conn: Connection, place: Place) -> bytes | None:
-    cursor = await conn.execute(
-        "SELECT entry FROM gateway_log WHERE detector_id = %s AND epoch = %s AND sequence = %s AND is_broken", place
+    found = {int(row[0]): row for row in await cursor.fetchall()}
+    here, before, after = (found.get(sequence + step) for step in (0, -1, 1))
+    return (
+        None if here is None else bytes(here[1]),
+        None if before is None else bytes(before[1]),
+        bytes(after[2]) if after is not None and after[3] else None,
     )
-    row = await cursor.fetchone()
-    return None if row is None else bytes(row[0])
 
 
 async def _logged(conn: Connection, condition: str, values: tuple[object, ...]) -> list[Logged]:
