@@ -109,7 +109,7 @@ class Agent:
         gauges = Gauges(
             state_dir=config.state_dir,
             whereabouts=track,
-            order_sequence=lambda: journal.order_sequence or None,
+            order_sequence=_newest_order(journal),
             certificate_until_ms=_certificate_end(config),
         )
         health = Health(config.detector, sight, outbox, gauges=gauges)
@@ -220,6 +220,18 @@ def _window(config: EdgeConfig) -> SendWindow:
 def _certificate_end(config: EdgeConfig) -> Callable[[], int | None]:
     file = config.broker.certificate_file
     return lambda: identity.certificate_until_ms(Path(file)) if file else None
+
+
+def _newest_order(journal: Journal) -> Callable[[], int | None]:
+    """Return what gives the sequence of the newest order; None where there was none, or the disk does not say."""
+
+    def newest() -> int | None:
+        try:
+            return journal.order_sequence or None
+        except JournalError:
+            return None
+
+    return newest
 
 
 def _whereabouts(config: PositionConfig) -> Whereabouts | None:
