@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from wire.errors import FrameError
 from wire.formats import Formats
-from wire.frames import EidFrame, EtlmFrame, Frame, TlmFrame, decode, decode_fields, sighting_id
+from wire.frames import EidFrame, EtlmFrame, Frame, TlmFrame, decode, decode_fields, sighting_id, told
 from wire.hci import HciError, Report, reports
 from wire.merge import Key, Merge
 
@@ -23,6 +23,8 @@ MAX_TIME_MS: Final = 1 << 46
 """The year 4199: a recorder's clock beyond it is broken, and a batch would not hold its rows."""
 
 Address = bytes | str
+Told = tuple[bytes | None, bytes | None, bytes | None]
+"""What of a call-back makes its frame, see `wire.frames.told`."""
 
 _T = TypeVar("_T")
 
@@ -62,7 +64,8 @@ class Sight:
     urgent: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _sounds: dict[bytes, Sound] = field(default_factory=dict, repr=False)
     _owners: dict[Address, Key] = field(default_factory=dict, repr=False)
-    _last: dict[Address, tuple[Frame, int]] = field(default_factory=dict, repr=False)
+    _told: dict[Told, Sound] = field(default_factory=dict, repr=False)
+    _last: dict[Address, tuple[Told, int]] = field(default_factory=dict, repr=False)
 
     @property
     def is_full(self) -> bool:
@@ -117,21 +120,27 @@ class Sight:
         address: Address,
     ) -> None:
         """Take one call-back of a Bluetooth stack, which is not a packet: what brings nothing new is not counted."""
-        try:
-            frame = decode_fields(service_data, manufacturer_data)
-        except FrameError:
-            self.advertisements += 1
-            self.dropped["malformed"] += 1
-            return
-        sound = self._sound(frame)
-        if sound is None or frame is None:
-            self.advertisements += 1
-            self.dropped["not-enrolled"] += 1
-            return
-        if rssi_dbm is not None:
-            if self._last.get(address) == (frame, rssi_dbm):
+        octets = told(service_data, manufacturer_data)
+        sound = self._told.get(octets)
+        if sound is None:
+            try:
+                sound = self._sound(decode_fields(service_data, manufacturer_data))
+            except FrameError:
+                self.advertisements += 1
+                self.dropped["malformed"] += 1
                 return
-            _remember(self._last, address, (frame, rssi_dbm))
+            if sound is None:
+                self.advertisements += 1
+                self.dropped["not-enrolled"] += 1
+                return
+            if len(self._told) >= CACHED_FRAMES:
+                self._told.clear()
+            self._told[octets] = sound
+        if rssi_dbm is not None:
+            heard = (octets, rssi_dbm)
+            if self._last.get(address) == heard:
+                return
+            _remember(self._last, address, heard)
         self.advertisements += 1
         self._merge(sound, rssi_dbm, at_ms, address)
 

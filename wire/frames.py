@@ -110,6 +110,13 @@ def decode(adv_data: bytes) -> Frame | None:
     return decode_fields(service_data, manufacturer_data)
 
 
+def told(
+    service_data: Mapping[str, bytes], manufacturer_data: Mapping[int, bytes]
+) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return all that `decode_fields` looks at: the same gives the same frame."""
+    return service_data.get(_EDDYSTONE), service_data.get(_STATUS), manufacturer_data.get(APPLE_COMPANY)
+
+
 def decode_fields(service_data: Mapping[str, bytes], manufacturer_data: Mapping[int, bytes]) -> Frame | None:
     """Return the frame in an advertisement that a Bluetooth stack took apart already, None if there is none of ours.
 
