@@ -30,7 +30,6 @@ from wire.strand import Strand
 log = logging.getLogger(__name__)
 
 THUMBNAIL_PX: Final = 320
-WATCH_MS: Final = 5_000
 FPS_WINDOW_MS: Final = 12_000
 MAX_SOUNDS: Final = 100
 """Levels that wait for their second; the oldest are given up while nothing can be written."""
@@ -45,7 +44,8 @@ class Recorder:
         camera: id of the gateway.
         counts: frames_recorded, frames_unusable, disk_failures, encoder_failures, seconds_recorded.
         random_id: gives 16 octets.
-        watch: given the painted picture in grey, shape (height, width), every five seconds; says whether to go on.
+        watch: given the painted picture in grey, shape (height, width), now and then; says whether to go on.
+        watch_ms: so often the watch is asked.
         pause_ms: nothing is tried for so long after a failure of the disk or of the encoder.
         trouble: "", "disk-full" or "unreadable": why nothing is written just now.
     """
@@ -59,6 +59,7 @@ class Recorder:
     random_id: Callable[[], bytes]
     watch: Callable[[NDArray[np.uint8]], bool] | None = None
     pause_ms: int = 5_000
+    watch_ms: int = 5_000
     trouble: str = ""
     _mask: Mask | None = None
     _fps: int = 0
@@ -174,7 +175,7 @@ class Recorder:
 
     def _may_go_on(self, painted: av.VideoFrame) -> bool:
         now_ms = self.clock.monotonic_ms()
-        if self.watch is None or (self._watched_ms is not None and now_ms - self._watched_ms < WATCH_MS):
+        if self.watch is None or (self._watched_ms is not None and now_ms - self._watched_ms < self.watch_ms):
             return True
         self._watched_ms = now_ms
         return self.watch(pixels_of(painted.planes[0]).copy())
