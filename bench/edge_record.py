@@ -142,6 +142,7 @@ def record(source: Path, folder: Path) -> dict[str, float]:
     clock, counts = WallClock(), Counter[str]()
     config = CameraConfig(encoder="libx264", preset=PRESET, crf=CRF, min_free_mb=0)
     ring = Ring(folder, clock, lambda _kind, _body: None, counts)
+    ring.open()
     key = X25519PrivateKey.generate().public_key()
     recorder = Recorder(CAMERA, config, ring, key, clock, counts, lambda: os.urandom(16))
     start_ms = clock.now_ms() // 1000 * 1000

@@ -37,13 +37,13 @@ from wire.camera_settings import CameraSettings
 from wire.errors import MessageError, WireError
 from wire.keys import CityBundle
 from wire.orders import Command, Configure, Freeze, SetMask, Thaw
-from wire.retry import wait_s
 
 log = logging.getLogger(__name__)
 
 CHECK_MS: Final = 1_000
 """So often the mask's file is looked at."""
 SWEEP_S: Final = 60.0
+REOPEN_S: Final = 3.0
 MOVED, BLIND = "moved", "blind"
 _MEGABYTE: Final = 1_000_000
 Handler = Callable[[Any], Awaitable[Mapping[str, Any]]]
@@ -80,7 +80,9 @@ class Camera:
     def open(
         cls, config: EdgeConfig, city: CityBundle, *, journal: Journal, clock: Wall, senses: Senses | None = None
     ) -> Self:
-        """Return the camera of a gateway, its ring mended, nothing read or recorded yet.
+        """Return the camera of a gateway, nothing read or recorded yet.
+
+        A ring that cannot be opened is tried again while the camera runs: a disk's troubles take nothing else down.
 
         Args:
             config: with `camera.url`.
@@ -90,7 +92,7 @@ class Camera:
             senses: what looks for drift and listens.
 
         Raises:
-            CameraError: the city gives no keys for a camera, or the ring cannot be opened.
+            CameraError: the city gives no keys for a camera.
         """
         footage_key = city.footage_key
         if city.order_key is None or footage_key is None:
@@ -106,6 +108,7 @@ class Camera:
         camera = cls(config, rules, ring, source, recorder, journal, clock, counts, senses or Senses())
         camera._moved_version = camera._moved()
         recorder.watch = camera._look
+        camera._open_ring()
         camera._listen()
         return camera
 
@@ -221,7 +224,7 @@ class Camera:
         try:
             while True:
                 await asyncio.to_thread(self._sweep)
-                for _ in range(round(SWEEP_S)):
+                for _ in range(round(SWEEP_S if self.ring.is_open else REOPEN_S)):
                     await asyncio.sleep(1)
                     self._start()
         finally:
@@ -241,7 +244,18 @@ class Camera:
         self.source.stop()
         self.ring.close()
 
+    def _open_ring(self) -> None:
+        try:
+            self.ring.open()
+        except (EdgeError, WireError, OSError) as error:
+            self.counts["camera_open_failures"] += 1
+            log.error("ring.unopened", extra={"reason": type(error).__name__})  # noqa: TRY400 -- the kind of error says it all
+
     def _sweep(self) -> None:
+        if not self.ring.is_open:
+            self._open_ring()
+        if not self.ring.is_open:
+            return
         try:
             self.ring.sweep(self.rules.settings)
             self._footage = self.ring.totals()
@@ -294,8 +308,8 @@ class Camera:
             return "no-mask"
         if mask is None or mask.version <= self._moved_version:
             return MOVED
-        if self.recorder.trouble == "disk-full":
-            return self.recorder.trouble
+        if self.recorder.trouble == "disk-full" or not self.ring.is_open:
+            return "disk-full"
         return self.source.state or self.recorder.trouble or (BLIND if self._is_blind else "recording")
 
     def _tell(self, state: str) -> None:
@@ -349,30 +363,6 @@ class Camera:
             return 0
         except (OSError, MessageError):
             return self.mask_version or 0  # somebody wrote that it moved; how far back, no longer matters
-
-
-async def keep(open_camera: Callable[[], Camera], tell: Callable[[Camera | None], None]) -> None:
-    """Run a camera for ever, opened anew whenever it cannot be: its disk's troubles take nothing else down.
-
-    Args:
-        open_camera: as `Camera.open`; called in a thread.
-        tell: given the camera while it runs, None while it cannot be opened.
-    """
-    failures = 0
-    while True:
-        try:
-            camera = await asyncio.to_thread(open_camera)
-            tell(camera)
-            failures = 0
-            await camera.run()
-        except (EdgeError, WireError, OSError) as error:
-            log.error("camera.unopened", extra={"reason": type(error).__name__})  # noqa: TRY400 -- the kind of error says it all
-        except Exception:
-            log.exception("camera.crashed")
-        finally:
-            tell(None)
-        failures += 1
-        await asyncio.sleep(wait_s(failures, most_s=60.0))
 
 
 def _recorder(config: EdgeConfig, ring: Ring, footage_key: X25519PublicKey, counts: Counter[str]) -> Recorder:

@@ -7,7 +7,8 @@ gateway's log, then the note: whatever moment the power goes, the next start end
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,12 +79,14 @@ class Ring:
         folder: state_dir/camera; footage lies in footage/<day>/ below it.
         journal: writes an entry into the gateway's log, on disk when it returns.
         counts: segments, segments_mended, segments_torn, segments_missing, segments_deleted.
+        is_open: whether `open` has succeeded.
     """
 
     folder: Path
     clock: Wall
     journal: Journal
     counts: Counter[str]
+    is_open: bool = False
     _index: Index = field(init=False, repr=False)
     _frozen: Frozen = field(init=False, repr=False)
     _time: TrustedTime = field(init=False, repr=False)
@@ -91,22 +94,31 @@ class Ring:
     _unclosed: list[Path] = field(default_factory=list, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
-    def __post_init__(self) -> None:
-        """Open the ring: end what a power cut broke off, mend torn segments, bring the index up to date.
+    def open(self) -> None:
+        """End what a power cut broke off, mend torn segments, bring the index up to date; before that nothing works.
 
         Raises:
             RingError: the disk is read-only, full or gone, or the list of frozen windows is damaged.
         """
-        try:
-            self.footage.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._frozen = Frozen.load(self.folder / "frozen.cbor")
-            self._index = Index(self.folder / "ring.db")
-            self._redo()
-            self._reconcile()
-        except OSError as error:
-            raise RingError("the footage cannot be opened") from error
-        newest_ms = max((row.end_ms for row in self._index.rows()), default=self.clock.now_ms())
-        self._time = TrustedTime.load(self._time_file, self.clock, newest_ms)
+        with self._lock:
+            try:
+                self.footage.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._frozen = Frozen.load(self.folder / "frozen.cbor")
+                self._index = Index(self.folder / "ring.db")
+                self._redo()
+                self._reconcile()
+            except OSError as error:
+                raise RingError("the footage cannot be opened") from error
+            newest_ms = max((row.end_ms for row in self._index.rows()), default=self.clock.now_ms())
+            self._time = TrustedTime.load(self._time_file, self.clock, newest_ms)
+            self.is_open = True
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        with self._lock:
+            if not self.is_open:
+                raise RingError("the footage is not open")
+            yield
 
     @property
     def footage(self) -> Path:
@@ -121,7 +133,9 @@ class Ring:
     def close(self) -> None:
         """Close the index."""
         with self._lock:
-            self._index.close()
+            if self.is_open:
+                self.is_open = False
+                self._index.close()
 
     def totals(self) -> tuple[int, int | None]:
         """Return octets of all footage, and the start of the oldest, Unix milliseconds.
@@ -129,7 +143,7 @@ class Ring:
         Raises:
             RingError: the index cannot be read.
         """
-        with self._lock:
+        with self._using():
             return self._index.totals()
 
     def begin(self, head: Head, strand_key: bytes) -> Writer:
@@ -143,7 +157,7 @@ class Ring:
             OSError: the disk is full, read-only or gone; no file is left.
             RingError: the index cannot be written; no file is left.
         """
-        with self._lock:
+        with self._using():
             self.mend_left()
             path = self.footage / _day(head.start_ms) / head.name
             writer = Writer(path, head, strand_key)
@@ -163,14 +177,14 @@ class Ring:
             OSError: the disk is full, read-only or gone; `mend_left` ends it later.
             RingError: as OSError, of the index.
         """
-        with self._lock:
+        with self._using():
             self.leave(writer)
             writer.close(writer.end_ms)
             self.mend_left()
 
     def leave(self, writer: Writer) -> None:
         """Let a segment be that cannot be written any more; `mend_left` ends it later."""
-        with self._lock:
+        with self._using():
             self._unclosed.append(writer.path)
 
     def mend_left(self) -> None:
@@ -180,7 +194,7 @@ class Ring:
             OSError: the disk is still full, read-only or gone.
             RingError: as OSError, of the index.
         """
-        with self._lock:
+        with self._using():
             while self._unclosed:
                 self._take_in(self._unclosed[0], is_hashed=True)  # it is still in memory
                 self._unclosed.pop(0)
@@ -192,7 +206,7 @@ class Ring:
             OSError: the disk is full, read-only or gone; nothing is frozen.
             RingError: the index cannot be read.
         """
-        with self._lock:
+        with self._using():
             self._frozen.add(order)
             rows = self._index.between(order.from_ms, order.to_ms)
         now_ms = self.clock.now_ms()
@@ -215,7 +229,7 @@ class Ring:
             OSError: the disk is full, read-only or gone.
             RingError: the index cannot be used.
         """
-        with self._lock:
+        with self._using():
             windows = self._frozen.take(case)
         deleted = self._delete(self._aged(settings), "thaw") if windows else 0
         return {"case": case, "windows": len(windows), "deleted": deleted}
@@ -227,7 +241,7 @@ class Ring:
             OSError: the disk is read-only or gone.
             RingError: the index cannot be used.
         """
-        with self._lock:
+        with self._using():
             self._redo()
             now_ms = self._time.now_ms()
             if self.clock.is_synced():
@@ -242,7 +256,7 @@ class Ring:
         Raises:
             RingError: the index cannot be read.
         """
-        with self._lock:
+        with self._using():
             rows = self._index.between(from_ms, to_ms)
         found = []
         for row in rows:

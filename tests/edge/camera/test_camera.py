@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.camera.camera import Camera, keep
+from edge.camera.camera import Camera
 from edge.camera.mask import BLACK
 from edge.camera.senses import Senses
-from edge.errors import CameraError
+from edge.errors import CameraError, RingError
 from tests.edge.camera.conftest import AREA, START_MS, CameraMaker, City, Diary, Film, running, seconds, stored, until
 from wire.camera_settings import CameraSettings
 from wire.errors import WireError
@@ -355,23 +355,23 @@ async def test_orders_are_carried_out_and_say_what_they_did(make_camera: CameraM
     camera.ring.close()
 
 
-async def test_a_camera_that_cannot_be_opened_is_tried_again(make_camera: CameraMaker, film: Film, city: City) -> None:
-    path, told = film(), list[Camera | None]()
+async def test_footage_that_cannot_be_opened_is_tried_again(make_camera: CameraMaker, film: Film, city: City) -> None:
+    path = film()
     folder = film.folder / "state" / "camera"
     folder.mkdir(parents=True)
     (folder / "footage").write_bytes(b"in the way")
-    task = asyncio.create_task(keep(lambda: make_camera(path), told.append))
-    await until(lambda: None in told)
-    (folder / "footage").unlink()
-    await until(lambda: isinstance(told[-1], Camera))
-    camera = told[-1]
-    assert camera is not None
+    camera = make_camera(path)
     camera.set_mask(city.mask())
-    await until(seconds(camera, 1))
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert told[-1] is None
+    async with running(camera):
+        await until(lambda: camera.state == "disk-full")
+        with pytest.raises(RingError):
+            camera.freeze(Freeze("case-1", START_MS, START_MS + 1, 1 << 50))
+        (folder / "footage").unlink()
+        camera.recorder.pause_ms = 200
+        await until(seconds(camera, 1), 20)
+        assert camera.state == "recording"
     assert camera.state == "stopped"
+    assert camera.counts["camera_crashes"] == 0
 
 
 def test_a_gateway_without_a_camera_loads_no_video_library() -> None:

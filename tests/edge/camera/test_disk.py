@@ -76,13 +76,18 @@ async def test_a_folder_that_turns_read_only_stops_recording_until_it_is_writabl
     assert stored(camera)[-1].head.mask_version == 2
 
 
-def test_a_ring_on_a_read_only_disk_is_refused_with_a_clear_error(
+async def test_a_read_only_disk_is_told_and_takes_nothing_down(
     make_camera: CameraMaker, film: Film, small_disk: Path
 ) -> None:
     path = film()
     assert mount("-o", "remount,ro", small_disk)
+    camera = make_camera(path)
+    assert camera.counts["camera_open_failures"] == 1
     with pytest.raises(RingError):
-        make_camera(path)
+        camera.ring.open()
+    async with running(camera):
+        await until(lambda: camera.state == "no-mask")
+    assert camera.counts["camera_crashes"] == 0
 
 
 async def test_room_is_left_for_everything_else(make_camera: CameraMaker, film: Film, city: City) -> None:

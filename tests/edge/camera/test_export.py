@@ -359,6 +359,7 @@ async def test_the_handler_takes_what_the_ring_holds_and_says_what_came_of_it(tm
     footage = Footage(tmp_path / "camera" / "footage")
     footage.record(NOON_MS, 30)
     ring = Ring(tmp_path / "camera", WallClock(), lambda *_: None, Counter())
+    ring.open()
     with httpx.Client() as client:
         exporter = make_exporter(tmp_path / "exports", client)
         exports = Exports(lambda: exporter, ring.segments_in, nobody)

@@ -75,6 +75,7 @@ def test_a_power_cut_takes_the_open_second_and_nothing_before_it(
             killed_ms = time.time_ns() // 1_000_000
         told += last
     ring = Ring(tmp_path / "state" / "camera", WallClock(), diary, Counter())
+    ring.open()
     items = ring.segments_in(0, 1 << 50)
     records = 0
     for item in items:

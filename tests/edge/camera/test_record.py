@@ -25,6 +25,7 @@ SETTINGS = CameraSettings(1)
 def recorder(folder: Path, **values: int) -> tuple[Recorder, Ring]:
     clock = SetClock()
     ring = Ring(folder, clock, Diary(), Counter())
+    ring.open()
     key = X25519PrivateKey.generate().public_key()
     config = CameraConfig("x", encoder="libx264", min_free_mb=0, **values)  # type: ignore[arg-type]
     return Recorder("gate-1", config, ring, key, clock, Counter(), lambda: secrets.token_bytes(16)), ring

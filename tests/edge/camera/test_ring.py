@@ -30,7 +30,9 @@ def clock() -> SetClock:
 
 
 def opened(folder: Path, clock: SetClock, diary: Any) -> Ring:
-    return Ring(folder, clock, diary, Counter())
+    ring = Ring(folder, clock, diary, Counter())
+    ring.open()
+    return ring
 
 
 def record(ring: Ring, start_ms: int, *, octets: int = 100, strand_id: bytes = b"s" * 16) -> Path:
