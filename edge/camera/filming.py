@@ -66,10 +66,10 @@ class Filming:
 
     @classmethod
     def open(cls, config: EdgeConfig, city: CityBundle, journal: Journal, proof: Proof) -> Self:
-        """Return the camera of a gateway, its ring mended, what a crash left of an export removed.
+        """Return the camera of a gateway, what a crash left of an export removed.
 
         Raises:
-            CameraError: the city gives no keys for a camera, or the ring cannot be opened.
+            CameraError: the city gives no keys for a camera.
         """
 
         def write(kind: str, body: Mapping[str, Any]) -> None:
