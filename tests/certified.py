@@ -6,7 +6,7 @@ from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from wire import keys
@@ -42,10 +42,12 @@ class Authority:
         city: str = "mimamori",
         usages: tuple[ObjectIdentifier, ...] = USAGES,
         until: dt.datetime = UNTIL,
+        certified: rsa.RSAPublicKey | None = None,
     ) -> "Device":
         key = keys.new_signing_key()
         urn = f"urn:mimamori:{city}:gateway:{camera}"
-        leaf = _certificate(camera, key.public_key(), self.key, "issuing", urn=urn, usages=usages, until=until)
+        public_key = certified or key.public_key()
+        leaf = _certificate(camera, public_key, self.key, "issuing", urn=urn, usages=usages, until=until)
         return Device(city, camera, key, _pem(leaf) + _pem(self.issuing))
 
 
@@ -73,7 +75,7 @@ def _name(common: str) -> x509.Name:
 
 def _certificate(
     subject: str,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
     signer: ec.EllipticCurvePrivateKey,
     issuer: str,
     *,

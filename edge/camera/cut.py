@@ -231,7 +231,7 @@ def _demuxed(
         container = stack.enter_context(av.open(source, "r", format="mp4"))
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, IndexError, ValueError) as error:
         raise SegmentError("no video") from error
     pieces, at = [], 0
     for record, _ in seconds:

@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.certified import Authority, Device
-from wire import evidence, seal, verdict
+from wire import evidence, fields, seal, verdict
 from wire.errors import MessageError
 from wire.evidence import Attest, Gap, Link, Manifest, Part, Second
 
@@ -107,6 +108,7 @@ def test_times_are_told_in_japan_with_their_offset() -> None:
         {"timestamp": {"absent": "x", "authority": "y"}},
         {"window": {"from_ms": 0, "to_ms": 1000, "from": "2026-11-23T12:00:04+09:00", "to": "x"}},
         {"gaps": [[1, 2]]},
+        {"parts": [json.loads(WHOLE.encode())["parts"][0] | {"sha256": "00"}]},
         {"gaps": [[True, 2, "damaged"]]},
         {"segments": [{}]},
     ],
@@ -118,7 +120,30 @@ def test_a_manifest_of_another_form_is_refused(change: dict[str, Any]) -> None:
         Manifest.decode(text.encode())
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000, WHOLE.encode() + b"\n", b"1" * 5000])
+@pytest.mark.parametrize("documents", [None, [], {1: bytes(32)}, {"a": bytes(31)}, {"a": "b"}])
+def test_what_is_no_attest_is_refused(documents: object) -> None:
+    with pytest.raises(MessageError):
+        Attest.decode(fields.dumps({1: documents}))
+
+
+def test_a_manifest_names_an_authority_or_why_there_is_none() -> None:
+    assert json.loads(WHOLE.naming("http://tsa").encode())["timestamp"] == {"authority": "http://tsa"}
+    assert json.loads(WHOLE.naming("", "away").encode())["timestamp"] == {"absent": "away"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b" " * (evidence.MAX_DOCUMENT_OCTETS + 1),
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        WHOLE.encode() + b"\n",
+        b"1" * 5000,
+    ],
+)
 def test_what_is_no_manifest_is_refused(data: bytes) -> None:
     with pytest.raises(MessageError):
         Manifest.decode(data)
@@ -184,6 +209,14 @@ def test_a_device_of_another_authority_is_refused() -> None:
 @pytest.mark.parametrize("other", [("gw-2", "mimamori"), ("gw-1", "elsewhere")])
 def test_another_device_of_the_authority_cannot_sign_for_this_camera(other: tuple[str, str]) -> None:
     assert failed(signed(WHOLE, AUTHORITY.device(*other))) == ("certificate", "signature")
+
+
+def test_a_certificate_with_another_kind_of_key_is_refused() -> None:
+    other = rsa.generate_private_key(65537, 2048).public_key()
+    report = verdict.documents(signed(WHOLE, AUTHORITY.device("gw-1", certified=other)), [AUTHORITY.root])
+    assert [check.found for check in report.checks if check.name == "certificate"] == [
+        "a certificate with another kind of key"
+    ]
 
 
 def test_a_certificate_that_was_not_in_force_then_is_refused() -> None:

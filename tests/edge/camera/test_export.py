@@ -22,12 +22,12 @@ import pyrage
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from edge.camera import credential, cut
+from edge.camera import credential, cut, segment
 from edge.camera.bring import Bearer
 from edge.camera.export import Exporter, sweep
 from edge.camera.exports import Exports
 from edge.camera.ring import Ring
-from edge.camera.segment import Segment
+from edge.camera.segment import Segment, Writer
 from edge.camera.timestamp import Authority as Tsa
 from edge.clock import WallClock
 from edge.errors import ExportError
@@ -196,6 +196,32 @@ def test_a_segment_of_which_nothing_opens_is_a_gap_whole(footage: Footage, expor
     spoil(segments[1], kind, 0)
     manifest = manifest_of(opened(exporter.make(order(footage, 5, 25), segments).path))
     assert manifest.gaps == (Gap(NOON_MS + 10_000, NOON_MS + 20_000, "damaged"),)
+
+
+def test_a_segment_whose_clear_fields_were_changed_is_a_gap_whole(footage: Footage, exporter: Exporter) -> None:
+    segments = footage.record(NOON_MS, 30)
+    path, sample = segments[1].path, segments[1].records[3].samples_sha256
+    path.write_bytes(path.read_bytes().replace(sample, bytes(32)))
+    spoilt = [segments[0], segment.read(path), segments[2]]
+    manifest = manifest_of(opened(exporter.make(order(footage, 5, 25), spoilt).path))
+    assert manifest.gaps == (Gap(NOON_MS + 10_000, NOON_MS + 20_000, "damaged"),)
+
+
+@pytest.mark.parametrize("kind", ["no video", "fewer pictures"])
+def test_a_segment_that_was_sealed_and_is_not_what_it_says_is_a_gap(
+    footage: Footage, exporter: Exporter, kind: str
+) -> None:
+    segments = footage.record(NOON_MS, 20)
+    head = dataclasses.replace(segments[1].head, id=b"x" * 16, start_ms=NOON_MS + 20_000, previous=footage.previous)
+    writer = Writer(footage.folder / "day" / head.name, head, footage.strands[head.strand_id])
+    whole = [content for _, content in segment.opened(segments[1].path, footage.strands[head.strand_id])]
+    init, fragment = (whole[0], whole[2]) if kind == "fewer pictures" else (b"no init", b"")
+    writer.init(init)
+    digest = hashlib.sha256(segment.samples_of(fragment)).digest()
+    writer.second(fragment, at_ms=NOON_MS + 20_000, frames=SHAPE.fps - 1, samples_sha256=digest)
+    writer.close(NOON_MS + 21_000)
+    made = exporter.make(order(footage, 5, 21), [*segments, segment.read(writer.path)])
+    assert manifest_of(opened(made.path)).gaps == (Gap(NOON_MS + 20_000, NOON_MS + 21_000, "damaged"),)
 
 
 def test_a_segment_that_is_gone_is_a_gap(footage: Footage, exporter: Exporter) -> None:
