@@ -79,7 +79,7 @@ class ExportError(CameraError):
 
 
 class CredentialError(CameraError):
-    """A clip cannot be given a C2PA mark; it is evidence without one."""
+    """What the gateway signs with cannot be used: for a C2PA mark, or at all."""
 
 
 class BringError(CameraError):

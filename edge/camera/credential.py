@@ -3,6 +3,7 @@
 The mark is made with the key and certificate of the gateway; no server is asked for anything.
 """
 
+import datetime as dt
 import io
 import json
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import c2pa
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -44,6 +46,22 @@ class Device:
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     chain_pem: bytes
     software: str
+
+    def check(self, at_ms: int) -> None:
+        """Return if what is signed at a time can be verified: the certificate is of the key, and in force.
+
+        Raises:
+            CredentialError: it is not, as for a moment when keys are rotated, or when no renewal came through.
+        """
+        try:
+            leaf = x509.load_pem_x509_certificates(self.chain_pem)[0]
+        except ValueError as error:
+            raise CredentialError("the certificate of the gateway cannot be read") from error
+        if leaf.public_key() != self.key.public_key():
+            raise CredentialError("the certificate is of another key")
+        at = dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
+        if not leaf.not_valid_before_utc <= at <= leaf.not_valid_after_utc:
+            raise CredentialError("the certificate is not in force")
 
 
 def mark(clip: Clip, name: str, order: Export, device: Device) -> io.BufferedRandom:

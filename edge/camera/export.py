@@ -101,6 +101,7 @@ class Exporter:
 
         Raises:
             ExportError: it cannot be made as it is ordered: nothing recorded, a key missing, no recipient, no room.
+            CredentialError: nobody could verify what this gateway signs now; may be tried again.
         """
         kept = self._kept(order)
         if kept is not None:
@@ -110,6 +111,7 @@ class Exporter:
         wanted = cut.plan(segments, window, order.strands)
         self._check_room(sum(item.octets for item in wanted))
         made_at_ms = self.now_ms()
+        self.device.check(made_at_ms)
         with Parcel.sealed(self._path(order.export), recipient, at_ms=made_at_ms) as parcel:
             manifest = self._fill(parcel, order, wanted, made_at_ms)
             # The note goes first: with it alone the export is made again, without it the file would be nobody's.

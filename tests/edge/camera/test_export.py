@@ -1,6 +1,7 @@
 """A window is cut at its exact seconds, tells what is missing, and opens for its recipient alone."""
 
 import dataclasses
+import datetime as dt
 import hashlib
 import io
 import json
@@ -30,7 +31,7 @@ from edge.camera.ring import Ring
 from edge.camera.segment import Segment, Writer
 from edge.camera.timestamp import Authority as Tsa
 from edge.clock import WallClock
-from edge.errors import ExportError
+from edge.errors import CredentialError, ExportError
 from tests import stamps
 from tests.certified import Authority, Device
 from tests.footage import NOON_MS, SHAPE, Footage
@@ -338,6 +339,24 @@ def test_an_authority_that_stamps_is_named_and_one_that_is_away_too(
     assert (manifest.authority, manifest.no_timestamp) == ("", "the authority does not answer: ConnectError")
     assert "ConnectError" in away["README.txt"].decode()
     assert "ConnectError" in away["読んでください.txt"].decode()
+
+
+@pytest.mark.parametrize("fault", ["another key", "ended", "not in force yet", "none"])
+def test_a_gateway_that_nobody_could_verify_makes_no_export(footage: Footage, tmp_path: Path, fault: str) -> None:
+    device, other = AUTHORITY.device("gw-1"), AUTHORITY.device("gw-1")
+    if fault == "another key":
+        device = dataclasses.replace(device, chain_pem=other.chain_pem)
+    elif fault == "ended":
+        device = AUTHORITY.device("gw-1", until=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    elif fault == "none":
+        device = dataclasses.replace(device, chain_pem=b"")
+    with httpx.Client() as client:
+        exporter = make_exporter(tmp_path / "exports", client, device)
+        if fault == "not in force yet":
+            exporter = dataclasses.replace(exporter, now_ms=lambda: 0)
+        with pytest.raises(CredentialError):
+            exporter.make(order(footage, 5, 8), footage.record(NOON_MS, 10))
+    assert list(exporter.folder.iterdir()) == []
 
 
 def test_a_device_whose_certificate_may_not_sign_clips_says_so(footage: Footage, tmp_path: Path) -> None:
