@@ -7,6 +7,7 @@ answered as if there were none.
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import Annotated, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -114,12 +115,14 @@ async def _expected(parts: Parts, envelope: Envelope, export: str) -> tuple[Expo
         raise _refused(parts, problems.TOO_MANY, {"retry-after": str(error.retry_after_s)}) from None
     async with parts.pool.connection() as conn:
         row = await store.find(conn, export)
-    if row is None or row.expected.detector != header.detector or row.public_key is None:
+    if row is None or row.expected.detector != header.detector:
         raise _refused(parts, problems.NOT_FOUND)
-    try:
-        return row, keys.decode_public(base64.b64encode(row.public_key).decode("ascii"))
-    except KeyFileError:
-        raise _refused(parts, problems.NOT_FOUND) from None
+    for der in row.public_keys:
+        with contextlib.suppress(KeyFileError):
+            key = keys.decode_public(base64.b64encode(der).decode("ascii"))
+            if keys.kid(key) == header.signer_kid:
+                return row, key
+    raise _refused(parts, problems.NOT_FOUND)
 
 
 def _refused(parts: Parts, problem: problems.Problem, headers: dict[str, str] | None = None) -> problems.ProblemError:

@@ -43,7 +43,8 @@ class ExportRow:
         parts: of the file, None while it is expected.
         size_bytes: of the file, once it is whole.
         begun_ms: gateway's clock, when the present try began.
-        public_key: DER of the gateway's key; None where it has none or is revoked.
+        public_keys: DER of the gateway's key, and of that before its last rotation while that one is still believed;
+            none where it is not enrolled or is revoked.
     """
 
     expected: Expected
@@ -52,7 +53,7 @@ class ExportRow:
     parts: int | None
     size_bytes: int | None
     begun_ms: int | None
-    public_key: bytes | None
+    public_keys: tuple[bytes, ...]
 
 
 async def expect(conn: Connection, export: Expected) -> None:
@@ -87,7 +88,8 @@ async def everything(conn: Connection) -> list[ExportRow]:
 async def _select(conn: Connection, export: str | None) -> list[ExportRow]:
     cursor = await conn.execute(
         """SELECT e.id, e.detector_id, e.case_id, e.from_at, e.to_at, e.recipient, e.state, e.sha256, e.parts,
-                  e.size_bytes, e.begun_at, CASE WHEN d.revoked_at IS NULL THEN d.public_key END
+                  e.size_bytes, e.begun_at, CASE WHEN d.revoked_at IS NULL THEN d.public_key END,
+                  CASE WHEN d.revoked_at IS NULL AND d.previous_until > now() THEN d.previous_key END
            FROM export AS e JOIN detector AS d ON d.id = e.detector_id
            WHERE %(id)s::text IS NULL OR e.id = %(id)s ORDER BY e.created_at DESC, e.id""",
         {"id": export},
@@ -100,7 +102,7 @@ async def _select(conn: Connection, export: str | None) -> list[ExportRow]:
             row[8],
             row[9],
             None if row[10] is None else ms_of(row[10]),
-            row[11],
+            tuple(bytes(key) for key in row[11:13] if key is not None),
         )
         for row in await cursor.fetchall()
     ]

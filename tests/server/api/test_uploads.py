@@ -154,6 +154,19 @@ async def test_what_was_not_ordered_of_the_sender_is_refused_and_counted(
         assert counted in (await one.get("/metrics")).text
 
 
+async def test_a_rotated_key_is_believed_while_the_city_says_so(client: Client, sql: Sql) -> None:
+    one, fresh = client(), keys.new_signing_key()
+    old = base64.b64decode(keys.encode_public(KEYS["gw-1"].public_key()))
+    rotated = "UPDATE detector SET public_key = %s, previous_key = %s, previous_until = now() + %s::interval"
+    sql(rotated + " WHERE id = 'gw-1'", base64.b64decode(keys.encode_public(fresh.public_key())), old, "1 hour")
+    assert (await put(one, sender().sign(part(0), at_ms=wall_ms()))).status_code == 200
+    newer = dataclasses.replace(sender(), key=fresh)
+    assert (await put(one, newer.sign(part(1), at_ms=wall_ms()), 1)).status_code == 200
+    sql("UPDATE detector SET previous_until = now() - interval '1 second' WHERE id = 'gw-1'")
+    assert (await put(one, sender().sign(part(2), at_ms=wall_ms()), 2)).status_code == 404
+    assert (await put(one, newer.sign(part(2), at_ms=wall_ms()), 2)).status_code == 200
+
+
 async def test_a_revoked_gateway_brings_nothing_more(client: Client, sql: Sql) -> None:
     one = client()
     assert (await put(one, sender().sign(part(0), at_ms=wall_ms()))).status_code == 200
