@@ -93,6 +93,13 @@ def pictures(clip: bytes) -> list[float]:
         return [float(frame.time) for frame in container.decode(video=0)]
 
 
+def numbers(clip: bytes) -> list[int]:
+    """Return the number that each picture shows: where its bright column stands."""
+    with av.open(io.BytesIO(clip), "r") as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    return [int(frame.mean(axis=0).argmax()) for frame in frames]
+
+
 def probed(path: Path) -> dict[str, Any]:
     asked = ("-v", "error", "-count_frames", "-show_streams", "-show_format", "-of", "json")
     done = subprocess.run(["ffprobe", *asked, str(path)], capture_output=True, check=True, timeout=60)
@@ -116,6 +123,8 @@ def test_ten_minutes_at_exact_times_open_in_ffprobe_with_every_picture(
     assert float(found["format"]["duration"]) == 600
     assert int(found["streams"][0]["nb_read_frames"]) == 600 * SHAPE.fps == manifest.parts[0].frames
     assert pictures(members["clip-001.mp4"]) == pytest.approx([number / SHAPE.fps for number in range(3000)])
+    recorded = [number % SHAPE.width for number in range(17 * SHAPE.fps, 617 * SHAPE.fps)]
+    assert numbers(members["clip-001.mp4"]) == recorded
     assert hashlib.sha256(clip.read_bytes()).digest() == manifest.parts[0].sha256
     assert [second.at_ms for second in manifest.parts[0].seconds] == list(
         range(NOON_MS + 17_000, NOON_MS + 617_000, 1000)
