@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.errors import EdgeError, OrderRefusedError
-from edge.journal import Journal
+from edge.errors import EdgeError, JournalFullError, OrderRefusedError
+from edge.journal import MAX_BYTES, Journal
 from edge.orders import Desk
 from wire import cbor, keys, orders, seal
 from wire.entry import Entry
@@ -48,9 +48,9 @@ class Bench:
         self.done.append(command)
         return {"until_ms": 7}
 
-    def start(self) -> None:
+    def start(self, *, max_bytes: int = MAX_BYTES) -> None:
         """Open the journal and sit down, as at the program's start."""
-        self.journal = Journal.open(self.path, now_ms=lambda: self.now_ms)
+        self.journal = Journal.open(self.path, max_bytes=max_bytes, now_ms=lambda: self.now_ms)
         self.desk = Desk(
             self.city.bundle,
             "gw-1",
@@ -404,6 +404,30 @@ async def test_forged_orders_are_written_down_once_a_minute_with_their_number(be
         bench.now_ms += 60_000
         assert minute >= 0
     assert [entry.body["count"] for entry in bench.journal.tail(9)] == [1, 5, 5]
+
+
+def fill(journal: Journal) -> None:
+    """Leave no room for the smallest entry."""
+    with contextlib.suppress(JournalFullError):
+        while True:
+            journal.add("a.b", {"octets": bytes(1_000)})
+    while True:
+        journal.add("a.b")
+
+
+async def test_an_order_that_cannot_be_written_down_is_not_done(bench: Bench) -> None:
+    bench.journal.close()
+    bench.path.unlink()
+    bench.start(max_bytes=131_072)
+    with pytest.raises(JournalFullError):
+        fill(bench.journal)
+    async with bench.working():
+        bench.take(bench.order(1))
+        assert bench.counts == {"order_journal_failures": 1}
+        bench.journal.settle(sequence for sequence, _ in bench.journal.unsent(1_000))
+        bench.now_ms += 1
+        bench.take(bench.order(1))
+    assert bench.done == [Thaw("case-1")]
 
 
 async def test_what_a_death_cut_short_is_done_at_the_next_start(bench: Bench) -> None:
