@@ -18,12 +18,17 @@ class OrderMetrics:
         )
         self.reports = Counter(
             "mimamori_reports",
-            "reports: new, again, broken, forked, or why refused",
+            "reports: new, again, early, broken, forked, or why refused",
             ["outcome"],
             registry=self.registry,
         )
         self.alarms = Counter(
             "mimamori_reports_alarms", "a log that does not hold together", ["reason"], registry=self.registry
+        )
+        self.flagged = Gauge(
+            "mimamori_reports_flagged",
+            "kept entries that do not fit the one before, or wait for it; not for long if all is well",
+            registry=self.registry,
         )
         self.broker = Gauge("mimamori_orders_broker_up", "1 while connected to the broker", registry=self.registry)
         self.database_errors = Counter(

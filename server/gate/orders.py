@@ -19,6 +19,7 @@ from server.credentials import Credentials, client_id, host_and_port
 from server.gate.dispatch import Dispatcher, UnfitOrderError
 from server.gate.order_metrics import OrderMetrics
 from server.gate.reports import Reporter
+from server.store import gateway_log
 from server.store import order as orders
 from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
 from server.store.order import DueOrder, Outcome
@@ -32,6 +33,8 @@ FIRST_PAUSE_MS: Final = 5_000
 MOST_PAUSE_MS: Final = 300_000
 LOOK_S: Final = 1.0
 """Wall seconds between looks for what is to be sent again."""
+FLAGGED_S: Final = 30.0
+"""Wall seconds between counts of entries that do not fit the one before."""
 _AT_ONCE: Final = 100
 _MAX_WAITING: Final = 10_000
 _RECEIPT_KEY: Final = "receipt.pem"
@@ -84,8 +87,9 @@ class OrderDesk:
             started_s = time.monotonic()
             try:
                 async with self._connected() as client, asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._send(client))
                     tasks.create_task(self._take(client))
+                    # Not a task: Python 3.11 leaves one marked as cancelled that waits for nothing but its group's end.
+                    await self._send(client)
             except* (aiomqtt.MqttError, OSError) as group:
                 self._say_lost("broker.lost", group)
             except* DatabaseError as group:
@@ -118,8 +122,12 @@ class OrderDesk:
 
     async def _send(self, client: aiomqtt.Client) -> None:
         async with await connect(self.config.dsn("gate")) as conn:
+            looked_s = -FLAGGED_S
             while True:
                 self._wake.clear()
+                if time.monotonic() - looked_s > FLAGGED_S:
+                    looked_s = time.monotonic()
+                    self.metrics.flagged.set(await gateway_log.flagged(conn))
                 found = await orders.due(conn, city=self.config.city.id, now_ms=self.now_ms(), limit=_AT_ONCE)
                 for order in found:
                     await self._send_one(client, conn, order)

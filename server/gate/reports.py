@@ -115,7 +115,9 @@ class Reporter:
     async def _mend(self, conn: Connection, report: Report, waiting: bytes, now_ms: int) -> None:
         """Look again at the entry after `report`, which was kept before it came."""
         later = Entry.decode(seal.parse(waiting).read())
-        if later.previous == report.digest:
+        if later.previous != report.digest:
+            self._alarm(Kept.BROKEN, report.detector, report.epoch, later.sequence)
+        else:
             await gateway_log.mend(conn, (report.detector, report.epoch, later.sequence))
             await self._conclude(conn, report.detector, later, now_ms)
 
@@ -145,9 +147,12 @@ class Reporter:
     def _count(self, kept: Kept, report: Report) -> None:
         self.metrics.reports.labels(kept.value).inc()
         if kept in {Kept.BROKEN, Kept.FORKED}:
-            self.metrics.alarms.labels(kept.value).inc()
-            said = {"detector": report.detector, "epoch": report.epoch, "sequence": report.entry.sequence}
-            log.error("report.unchained", extra={**said, "reason": kept.value})
+            self._alarm(kept, *report.place)
+
+    def _alarm(self, kept: Kept, detector: str, epoch: int, sequence: int) -> None:
+        self.metrics.alarms.labels(kept.value).inc()
+        said = {"detector": detector, "epoch": epoch, "sequence": sequence}
+        log.error("report.unchained", extra={**said, "reason": kept.value})
 
     def _refusal(self, of: seal.Header, reason: str, now_ms: int) -> tuple[str, bytes]:
         return self._receipt(of, Receipt(of.epoch, refused=((of.sequence, reason),)), now_ms)

@@ -18,8 +18,10 @@ class Kept(StrEnum):
 
     NEW = "new"
     AGAIN = "again"
+    EARLY = "early"
+    """Kept and flagged until the one before comes."""
     BROKEN = "broken"
-    """Kept, but it does not name the one before, or that one has not come."""
+    """Kept and flagged: it does not name the one before."""
     FORKED = "forked"
     """Another one has its number: kept apart."""
 
@@ -98,7 +100,8 @@ async def add(conn: Connection, report: Report) -> tuple[Kept, bytes | None]:
     known, before, waiting = await _around(conn, report.place)
     if known is not None:
         return (Kept.AGAIN, None) if known == report.digest else (await _keep_apart(conn, report), None)
-    is_broken = report.entry.previous != (FIRST if report.entry.sequence == 1 else before)
+    named = FIRST if report.entry.sequence == 1 else before
+    is_broken = report.entry.previous != named
     await _keep_key(conn, report)
     await conn.execute(
         """INSERT INTO gateway_log
@@ -115,7 +118,9 @@ async def add(conn: Connection, report: Report) -> tuple[Kept, bytes | None]:
             is_broken,
         ),
     )
-    return (Kept.BROKEN if is_broken else Kept.NEW), waiting
+    if is_broken:
+        return (Kept.EARLY if named is None else Kept.BROKEN), waiting
+    return Kept.NEW, waiting
 
 
 async def known_keys(conn: Connection, detector: str) -> dict[bytes, bytes]:
@@ -137,6 +142,12 @@ async def is_broken(conn: Connection, place: Place) -> bool:
         "SELECT 1 FROM gateway_log WHERE detector_id = %s AND epoch = %s AND sequence = %s AND is_broken", place
     )
     return await cursor.fetchone() is not None
+
+
+async def flagged(conn: Connection) -> int:
+    """Return how many entries of all gateways do not fit the one before, or wait for it."""
+    cursor = await conn.execute("SELECT count(*) FROM gateway_log WHERE is_broken")
+    return int((await cursor.fetchone() or (0,))[0])
 
 
 async def newest(conn: Connection, detector: str, limit: int) -> list[Logged]:

@@ -364,13 +364,22 @@ async def test_a_gap_is_flagged_concludes_nothing_and_heals_when_the_missing_ent
     received, done = hall.box.told("order.received", order), hall.box.told("order.done", order)
     assert await hall.report(done) == Receipt(7, accepted=(2,))
     assert await hall.broken() == [2]
-    assert count(hall.metrics.alarms, "broken") == 1
+    assert await gateway_log.flagged(hall.gate) == 1
+    assert (count(hall.metrics.reports, "early"), count(hall.metrics.alarms, "broken")) == (1, 0)
     assert not (await hall.order(1)).is_settled
     assert await hall.faults() == ["epoch 00000007 is broken at 1"]
     await hall.report(received)
     assert await hall.broken() == []
     assert (await hall.order(1)).state == "done"
     assert await hall.faults() == []
+
+
+async def test_an_entry_that_waited_for_another_than_came_is_an_alarm(hall: Hall) -> None:
+    hall.box.add("mask.set", version=1)
+    await hall.report(hall.box.add("mask.set", version=2))
+    await hall.report(dataclasses.replace(hall.box.entries[0], body={"version": 9}))
+    assert await hall.broken() == [2]
+    assert count(hall.metrics.alarms, "broken") == 1
 
 
 async def test_an_entry_that_does_not_name_the_one_before_is_flagged_for_ever(hall: Hall) -> None:

@@ -25,7 +25,8 @@ from edge.journal import wall_ms
 from server import config as configuration
 from server import keys as server_keys
 from server.cli import app
-from server.config import CityConfig, ServerConfig
+from server.config import BrokerConfig, CityConfig, ServerConfig
+from server.embedded.broker import Broker, free_port
 from server.gate.order_metrics import OrderMetrics
 from server.gate.orders import OrderDesk
 from server.store import gateway_log
@@ -96,9 +97,50 @@ class Town:
 
 
 @pytest.fixture
-async def town(db: ServerConfig, broker: Any, tmp_path: Path) -> AsyncIterator[Town]:
+def any_broker(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(getattr(request, "param", "broker"))
+
+
+@pytest.fixture
+def mortal_broker(open_dir: Path) -> Iterator[Any]:
+    """A broker of this test alone, to be killed."""
+    config = BrokerConfig(tls=False, mqtt_port=free_port(), nats_port=free_port())
+    running = RunningBroker(config, open_dir / f"mortal-{os.urandom(3).hex()}")
+    running.start()
+    yield running
+    running.server.stop()
+
+
+@dataclasses.dataclass
+class RunningBroker:
+    """A broker that comes back on the same port after its death."""
+
+    settings: BrokerConfig
+    folder: Path
+    server: Broker = dataclasses.field(init=False)
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.settings.mqtt_port}"
+
+    @property
+    def config(self) -> BrokerConfig:
+        return BrokerConfig(tls=False, url=self.url)
+
+    def start(self) -> None:
+        self.server = Broker(self.folder, self.settings)
+        self.server.start()
+
+    def die_and_rise(self) -> None:
+        self.server.process.kill()
+        self.server.stop()
+        self.start()
+
+
+@pytest.fixture
+async def town(db: ServerConfig, any_broker: Any, tmp_path: Path) -> AsyncIterator[Town]:
     city = f"c{os.urandom(4).hex()}"
-    server = dataclasses.replace(db, city=CityConfig(id=city), broker=broker.config)
+    server = dataclasses.replace(db, city=CityConfig(id=city), broker=any_broker.config)
     server_keys.make(server)
     key = keys.new_signing_key()
     keys.save_private(tmp_path / "gw-1.pem", key)
@@ -107,7 +149,7 @@ async def town(db: ServerConfig, broker: Any, tmp_path: Path) -> AsyncIterator[T
         detector="gw-1",
         state_dir=tmp_path / "gw-1",
         keys=KeyFiles(tmp_path / "gw-1.pem", server.keys_dir / "city.json"),
-        broker=EdgeBroker(broker.url, heartbeat_s=0.5, receipt_timeout_s=1.0),
+        broker=EdgeBroker(any_broker.url, heartbeat_s=0.5, receipt_timeout_s=1.0),
         scan=ScanConfig(source=f"unix:{tmp_path}/no-radio"),
     )
     async with await connect(server.dsn()) as owner:
@@ -120,6 +162,7 @@ async def town(db: ServerConfig, broker: Any, tmp_path: Path) -> AsyncIterator[T
         yield Town(server, edge, owner)
 
 
+@pytest.mark.parametrize("any_broker", ["broker", "mosquitto"], indirect=True)
 async def test_an_order_reaches_the_gateway_and_its_outcome_the_city(town: Town) -> None:
     done: list[Any] = []
 
@@ -157,6 +200,30 @@ async def test_an_order_waits_for_a_gateway_that_is_away_and_for_a_gate_that_is(
 
 async def _is_counted(desk: OrderDesk) -> bool:
     return bool(desk.metrics.sent._value.get())
+
+
+@pytest.mark.parametrize("any_broker", ["mortal_broker"], indirect=True)
+async def test_no_order_and_no_report_is_lost_to_a_broker_that_is_killed(town: Town, any_broker: RunningBroker) -> None:
+    done: list[Any] = []
+
+    async def thaw(command: Thaw) -> dict[str, Any]:
+        done.append(command)
+        await asyncio.sleep(0.05)
+        return {}
+
+    async with town.sending(), town.gateway(thaw=thaw) as agent:
+        given = []
+        for _ in range(3):
+            given += [await town.give("thaw", {"case": f"c-{n}"}) for n in range(4)]
+            await asyncio.sleep(0.4)
+            await asyncio.to_thread(any_broker.die_and_rise)
+        for sequence in given:
+            await town.settled(sequence)
+        await town.until(lambda: _is_sent(agent))
+    assert len(done) == len(given)
+    kept = await gateway_log.whole(town.owner, "gw-1")
+    assert [one.sequence for one in kept] == list(range(1, len(kept) + 1))
+    assert not any(one.is_broken for one in kept)
 
 
 async def test_a_captured_order_played_back_is_done_no_second_time(town: Town) -> None:
