@@ -212,7 +212,7 @@ def certificates(pem: str) -> list[x509.Certificate]:
     """
     try:
         return x509.load_pem_x509_certificates(pem.encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise EnrolmentError("no certificate where one belongs") from error
 
 

@@ -216,7 +216,7 @@ def read_request(data: bytes, subject: str) -> ec.EllipticCurvePublicKey:
         key = request.public_key()
         names = [(item.oid, item.value) for item in request.subject]
         is_signed = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
+    except (ValueError, UnsupportedAlgorithm, TypeError, x509.InvalidVersion) as error:
         raise RequestError("not a certificate signing request") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise RequestError("the key is not on P-256")

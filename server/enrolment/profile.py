@@ -89,7 +89,7 @@ def subject_of(certificate: x509.Certificate) -> Subject | None:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         urns = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return None
     if len(urns) != 1 or not urns[0].startswith(f"{URN}:") or urns[0].count(":") != 4:
         return None

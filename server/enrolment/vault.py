@@ -61,7 +61,7 @@ def chain(file: Path) -> list[x509.Certificate]:
     """
     try:
         return x509.load_pem_x509_certificates(_read(file))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise KeysError(f"{file.name} holds no certificate") from error
 
 

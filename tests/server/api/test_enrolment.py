@@ -234,6 +234,13 @@ async def test_a_request_that_another_key_signed_is_refused(client: Client, box:
     assert told(await enrol(client, box, csr=enrolment.pem_of(x509.load_der_x509_csr(der)))) == INVALID
 
 
+async def test_a_request_of_another_version_is_refused(client: Client, box: Box) -> None:
+    der = enrolment.request("gw-1", box.key).public_bytes(serialization.Encoding.DER)
+    other = base64.encodebytes(der.replace(b"\x02\x01\x00", b"\x02\x01\x22", 1)).decode()
+    csr = f"-----BEGIN CERTIFICATE REQUEST-----\n{other}-----END CERTIFICATE REQUEST-----\n"
+    assert told(await enrol(client, box, csr=csr)) == INVALID
+
+
 @pytest.mark.parametrize("seal_key", ["AAAA", "MCow", "A=A"])
 async def test_a_seal_key_that_is_none_is_refused(client: Client, box: Box, seal_key: str) -> None:
     assert told(await enrol(client, box, seal_key=seal_key)) == INVALID
