@@ -22,7 +22,7 @@ def first_certificate(file: Path) -> x509.Certificate | None:
     """Return the first certificate of a PEM file; None if there is none to be read."""
     try:
         return x509.load_pem_x509_certificates(file.read_bytes())[0]
-    except (OSError, ValueError):
+    except (OSError, ValueError, x509.InvalidVersion):
         return None
 
 

@@ -136,7 +136,7 @@ def _signed(members: Mapping[str, bytes], manifest: Manifest, authorities: Seque
     try:
         chain = x509.load_pem_x509_certificates(members.get(evidence.CERTIFICATES, b""))
         verified = _leaf_key(chain, manifest, authorities)
-    except (ValueError, verification.VerificationError, x509.ExtensionNotFound) as error:
+    except (ValueError, x509.InvalidVersion, verification.VerificationError, x509.ExtensionNotFound) as error:
         return [Check("certificate", "failed", str(error)[:200]), Check("signature", "failed", "no key to check with")]
     try:
         header, payload = seal.verify(members.get(evidence.SIGNATURE, b""), verifier=verified)

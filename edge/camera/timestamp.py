@@ -51,7 +51,7 @@ class Authority:
         """
         try:
             return cls(url, tuple(x509.load_pem_x509_certificates(root_file.read_bytes())))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, x509.InvalidVersion) as error:
             raise CameraError(f"{root_file.name}: no certificate of a time-stamping authority") from error
 
 

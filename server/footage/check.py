@@ -78,7 +78,7 @@ def certificates_of(path: Path) -> tuple[x509.Certificate, ...]:
     """
     try:
         return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         raise FootageError(f"{path.name}: no certificates (PEM)") from error
 
 

@@ -135,7 +135,7 @@ class Callout:
             raise RefusedError("no-certificate")
         try:
             own, *above = (x509.load_pem_x509_certificate(pem.encode()) for pem in chain)
-        except ValueError as error:
+        except (ValueError, x509.InvalidVersion) as error:
             raise RefusedError("malformed") from error
         store = verification.Store([self.root])
         verifier = verification.PolicyBuilder().store(store).time(self.now()).build_client_verifier()

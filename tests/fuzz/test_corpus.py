@@ -24,6 +24,7 @@ fuzz_wire, seeds = loaded("fuzz_wire"), loaded("seeds")
 TARGETS = sorted(fuzz_wire.TARGETS)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_kept_input_raises_nothing_but_a_wire_error(target: str) -> None:
     files = sorted((HERE / "corpus" / target).iterdir())
@@ -38,6 +39,7 @@ def test_the_seeds_are_the_ones_that_their_generator_writes(target: str) -> None
         assert (HERE / "corpus" / target / f"seed-{index:02d}").read_bytes() == data
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @pytest.mark.parametrize("target", [target for target in TARGETS if target != "outbox"])
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())

@@ -1,11 +1,14 @@
 """Manifests have one form, and every lie in an export is found by a check that is named for it."""
 
+import base64
 import dataclasses
 import hashlib
 import json
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,6 +176,7 @@ def test_a_manifest_with_anything_anywhere_is_read_or_refused(data: st.DataObjec
     assert verdict.record(Manifest.decode(text))
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @given(st.data())
 def test_any_flipped_bit_of_a_document_is_found(data: st.DataObject) -> None:
     members = signed(WHOLE)
@@ -295,3 +299,16 @@ def test_an_archive_holds_what_the_manifest_says_and_nothing_else() -> None:
     for wrong in (members[1:], [*members, "manifest.tsr"], [*members, members[0]], [*members, "../evil"]):
         assert verdict.names(wrong, WHOLE).outcome == "failed"
     assert verdict.names(members, stamped).found == "manifest.tsr"
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_no_flipped_bit_of_the_certificate_is_an_accident() -> None:
+    members = signed(WHOLE)
+    own, *rest = x509.load_pem_x509_certificates(members["certificates.pem"])
+    above = b"".join(item.public_bytes(serialization.Encoding.PEM) for item in rest)
+    der = own.public_bytes(serialization.Encoding.DER)
+    for bit in range(8 * len(der)):
+        octets = bytearray(der)
+        octets[bit // 8] ^= 1 << bit % 8
+        pem = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(octets) + b"-----END CERTIFICATE-----\n"
+        assert failed({**members, "certificates.pem": pem + above})

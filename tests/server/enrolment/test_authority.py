@@ -1,3 +1,4 @@
+import contextlib
 import datetime as dt
 import socket
 import ssl
@@ -210,3 +211,13 @@ def test_openssl_takes_both_sides_of_the_broker(tmp_path: Path) -> None:
         assert stream.recv(5) == b"hello"
     thread.join()
     assert "('commonName', 'gw-1')" in str(seen[0])
+
+
+def test_no_flipped_bit_makes_a_request_one_for_another_key_or_an_accident() -> None:
+    key = keys.new_signing_key()
+    der = x509.load_pem_x509_csr(_request("gw-1", key)).public_bytes(serialization.Encoding.DER)
+    for bit in range(8 * len(der)):
+        octets = bytearray(der)
+        octets[bit // 8] ^= 1 << bit % 8
+        with contextlib.suppress(RequestError):
+            assert read_request(bytes(octets), "gw-1") == key.public_key()  # of padding that says nothing
