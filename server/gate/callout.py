@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.x509 import verification
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from server.enrolment.authority import serial_of
 from server.enrolment.profile import Subject, subject_of
@@ -59,15 +60,18 @@ class Callout:
     now: Callable[[], dt.datetime] = field(default=lambda: dt.datetime.now(dt.UTC))
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE), init=False)
 
-    async def attend(self, client: Client, tasks: asyncio.TaskGroup) -> None:
-        """Listen for questions; each is answered by a task of its own. Several gates share them."""
-
-        async def hear(message: Msg) -> None:
-            await self._slots.acquire()
-            tasks.create_task(self._reply(message)).add_done_callback(lambda _: self._slots.release())
-
-        await client.subscribe(QUESTION, queue=_QUEUE, cb=hear)
+    async def attend(self, client: Client) -> Subscription:
+        """Return where questions arrive from now on; several gates share them."""
+        questions = await client.subscribe(QUESTION, queue=_QUEUE)
         await client.flush()
+        return questions
+
+    async def serve(self, questions: Subscription) -> None:
+        """Answer until cancelled, many at a time."""
+        async with asyncio.TaskGroup() as tasks:
+            async for message in questions.messages:
+                await self._slots.acquire()
+                tasks.create_task(self._reply(message)).add_done_callback(lambda _: self._slots.release())
 
     async def _reply(self, message: Msg) -> None:
         with self.metrics.answer_s.time():

@@ -48,7 +48,7 @@ async def run(config: ServerConfig) -> None:
         door = await _door(config, metrics, stack) if config.has_door else None
         tasks = await stack.enter_async_context(asyncio.TaskGroup())  # ends before what it works with is closed
         if door is not None:
-            await door.callout.attend(door.client, tasks)
+            tasks.create_task(door.callout.serve(await door.callout.attend(door.client)))
             tasks.create_task(door.keeper.run())
         else:
             log.warning("door.unkept")  # Mosquitto has its own list of who may do what; without TLS there is none
