@@ -22,6 +22,7 @@ from server.store import connection as store
 from server.store.admission import Standing
 from server.store.connection import DatabaseError
 from server.store.pool import Pool
+from wire.retry import stop_if_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -109,12 +110,14 @@ class Doorkeeper:
                 async with contextlib.aclosing(admission.changes(conn)) as changes:
                     try:
                         async for _ in changes:
+                            stop_if_cancelled()
                             self._changed.set()
                     finally:
                         await conn.close()
             except (DatabaseError, OSError) as error:
                 self.metrics.database_errors.inc()
                 log.warning("listen.broke", extra={"error": type(error).__name__})
+            stop_if_cancelled()
             await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - spreads reconnections, protects nothing
 
     async def _sweep_again_and_again(self) -> None:
@@ -122,11 +125,13 @@ class Doorkeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.sweep_every_s):
                     await self._changed.wait()
+            stop_if_cancelled()
             self._changed.clear()
             try:
                 await self.sweep()
             except (BrokerSilentError, DatabaseError, OSError, TimeoutError) as error:
                 log.warning("sweep.failed", extra={"error": type(error).__name__})
+                stop_if_cancelled()
                 await asyncio.sleep(1.0)
 
     async def _follow(self) -> None:
@@ -138,6 +143,7 @@ class Doorkeeper:
                 pending = []
             except BrokerSilentError:
                 pending = pending[-_AT_ONCE:]
+            stop_if_cancelled()
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _read(self) -> list[Trespass]:

@@ -112,7 +112,9 @@ class OrderDesk:
             logger=logging.getLogger("server.mqtt"),
         )
         async with client:
+            stop_if_cancelled()
             await client.subscribe(topics.city_filter(self.config.city.id, "reports"), qos=0)
+            stop_if_cancelled()
             self.metrics.broker.set(1)
             log.info("broker.connected")
             try:
@@ -124,6 +126,7 @@ class OrderDesk:
         async with await connect(self.config.dsn("gate")) as conn:
             looked_s = -FLAGGED_S
             while True:
+                stop_if_cancelled()
                 self._wake.clear()
                 if time.monotonic() - looked_s > FLAGGED_S:
                     looked_s = time.monotonic()
@@ -157,11 +160,13 @@ class OrderDesk:
 
     async def _take(self, client: aiomqtt.Client) -> None:
         async with await connect(self.config.dsn("gate")) as conn:
+            stop_if_cancelled()
             async for message in client.messages:
                 receipt = await self._receipt(conn, message)
                 if receipt is not None:
                     await client.publish(*receipt, qos=0)
                     self._wake.set()
+                stop_if_cancelled()
 
     async def _receipt(self, conn: Connection, message: aiomqtt.Message) -> tuple[str, bytes] | None:
         try:
@@ -183,9 +188,11 @@ class OrderDesk:
                     contextlib.aclosing(orders.changes(conn)) as changes,
                 ):
                     async for _ in changes:
+                        stop_if_cancelled()
                         self._wake.set()
             except (DatabaseError, OSError) as error:
                 log.warning("listen.broke", extra={"reason": type(error).__name__})
+            stop_if_cancelled()
             await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - spreads reconnections, protects nothing
 
     def _say_lost(self, event: str, error: BaseException) -> None:

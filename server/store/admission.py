@@ -7,6 +7,7 @@ from typing import Final
 from psycopg.rows import tuple_row
 
 from server.store.connection import Connection
+from wire.retry import stop_if_cancelled
 
 _QUIET_S: Final = 10.0
 """After so long without a word the connection is tried: a half-open one would be silent for ever."""
@@ -57,4 +58,5 @@ async def changes(conn: Connection) -> AsyncGenerator[None]:
     while True:
         async for _ in conn.notifies(timeout=_QUIET_S):
             yield
+        stop_if_cancelled()  # which `notifies` may have swallowed
         await conn.execute("SELECT 1")

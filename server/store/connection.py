@@ -31,8 +31,12 @@ async def connect(dsn: str) -> Connection:
         DatabaseError: no database, or not for this role.
     """
     conn = await psycopg.AsyncConnection.connect(dsn, autocommit=True, **_PATIENCE)
-    conn.adapters.register_dumper(Array, ArrayDumper)
-    await conn.execute("SET timezone = 'UTC'")
+    try:
+        conn.adapters.register_dumper(Array, ArrayDumper)
+        await conn.execute("SET timezone = 'UTC'")
+    except BaseException:  # a cancellation too: nobody else would close it
+        await conn.close()
+        raise
     return conn
 
 
