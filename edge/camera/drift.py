@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.camera.features import Features, Finder, Shift
 from edge.camera.reference import Reference
 from edge.errors import ReferenceViewError
+from privacy.masks import Mask
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ _NOVEL_SHARE: Final = 0.6
 """A view is new when of its lasting features fewer than this are known. What rain and passers-by add never lasts."""
 _REMEMBERED_LOOKS: Final = 3
 _ACCEPT_EVERY_LOOKS: Final = 12
+_RASTER: Final = 1024
 
 
 class Verdict(enum.StrEnum):
@@ -265,3 +268,11 @@ class Watch:
 
     def _is_sure(self, shift: Shift) -> bool:
         return shift.agreeing >= self.limits.least_agreeing and shift.cells >= self.limits.least_cells
+
+
+def excluded(mask: Mask) -> NDArray[np.bool_]:
+    """Return where a mask lies, for `Watch.open`: shape (1024, 1024), whatever the picture's size."""
+    filled = np.zeros((_RASTER, _RASTER), np.uint8)
+    for polygon in mask.polygons:
+        cv2.fillPoly(filled, [np.round(np.array(polygon) * _RASTER).astype(np.int32)], 1)
+    return filled.astype(bool)

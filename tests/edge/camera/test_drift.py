@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.camera.drift import Verdict, Watch
+from edge.camera.drift import Verdict, Watch, excluded
 from edge.camera.reference import MAX_VIEWS, Reference
 from edge.errors import ReferenceViewError
 from firmware_sim.street.lens import View
 from firmware_sim.street.scene import Conditions, Scene, private_polygons
+from privacy.masks import Mask
 
 WIDTH, HEIGHT = 640, 360
 LOOK_MS = 5000
@@ -220,6 +221,15 @@ def test_another_resolution_of_the_same_view_is_the_same(pole: Pole, learnt: Cal
     watch = learnt()
     larger = [np.array(cv2.resize(pole.grey(), (1280, 720)), np.uint8) for _ in range(4)]
     assert {watch.see(grey) for grey in larger} == {Verdict.SAME}
+
+
+def test_a_mask_is_laid_out_for_a_picture_of_any_size(pole: Pole, tmp_path: Path) -> None:
+    mask = Mask("cam-1", 1, private_polygons(pole.scene), MIDNIGHT_MS)
+    laid = excluded(mask)
+    small = np.array(cv2.resize(laid.astype(np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST), bool)
+    assert float((small == pole.exclude).mean()) > 0.98
+    watch = Watch.open(tmp_path / "a.ref", 1, laid)
+    assert pole.looks(watch, 8)[-1] == Verdict.SAME
 
 
 def test_what_a_mask_hides_is_no_evidence(pole: Pole, tmp_path: Path) -> None:
