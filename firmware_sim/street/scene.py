@@ -61,7 +61,7 @@ class Scene:
         self._still = scenery.build(self._lens, seed)
         self._lit: Picture = self._still.things
         self._lit_for: object = None
-        self._grain: tuple[float, Picture] = (-1.0, np.zeros((0, 0, 3), np.uint8))
+        self._grain: tuple[float, Picture, Picture] = (-1.0, self._lit, self._lit)
 
     def frame(self, at_ms: int) -> Picture:
         """Return the picture at `at_ms`, Unix milliseconds: shape (height, width, 3), red, green, blue."""
@@ -125,15 +125,15 @@ class Scene:
     def _noisy(self, picture: Picture, at_ms: int, deviation: float) -> Picture:
         if deviation <= 0:
             return picture
-        middle = float(np.ceil(3 * deviation))
         if self._grain[0] != deviation:
             rng = np.random.default_rng((self.seed, 3))
-            size = (self.height + _ROLL_PX, self.width + _ROLL_PX)
-            grey = np.clip(np.round(rng.normal(middle, deviation, size)), 0, 2 * middle).astype(np.uint8)
-            self._grain = (deviation, cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8))
-        y, x = np.random.default_rng((self.seed, at_ms)).integers(0, _ROLL_PX, 2)
-        cv2.add(picture, self._grain[1][y : y + self.height, x : x + self.width], dst=picture)
-        cv2.subtract(picture, np.full(4, middle), dst=picture)
+            size = (2, self.height + _ROLL_PX, self.width + _ROLL_PX)
+            grey = np.clip(np.round(rng.normal(3 * deviation, deviation / 2**0.5, size)), 0, 255).astype(np.uint8)
+            self._grain = (deviation, _rgb(grey[0]), _rgb(grey[1]))
+        rolls = np.random.default_rng((self.seed, at_ms)).integers(0, _ROLL_PX, (2, 2))
+        # One is added, the other taken away, each from anywhere: so the grain of two frames is never the same, moved.
+        for grain, (y, x), put in zip(self._grain[1:], rolls, (cv2.add, cv2.subtract), strict=True):
+            put(picture, grain[y : y + self.height, x : x + self.width], dst=picture)
         return picture
 
 
@@ -151,6 +151,10 @@ def private_polygons(scene: Scene) -> tuple[tuple[tuple[float, float], ...], ...
             if outline:
                 found.append(outline)
     return tuple(found)
+
+
+def _rgb(grey: NDArray[np.uint8]) -> Picture:
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
 
 def _outline(lens: Lens, corners: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
