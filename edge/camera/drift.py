@@ -222,10 +222,15 @@ class Watch:
         if not self._has_plenty(now):
             return Verdict.BLIND
         before, self._strange = self._strange, now
-        again = before.shift(now) if before else None
-        if not (again and self._is_sure(again)):
+        if not (before and self._is_again(before, now)):
             self._odd_looks = 0  # nothing of it seen twice: drops, snow or noise rather than a place
         return self._odd(Verdict.BLIND)
+
+    def _is_again(self, before: Features, now: Features) -> bool:
+        """Return whether two views show the same place, from wherever."""
+        there, moved = before.in_place(now), before.shift(now)
+        is_there = there and there.agreeing >= self.limits.least_in_place and there.cells >= self.limits.least_cells
+        return bool(is_there or (moved and self._is_sure(moved)))
 
     def _odd(self, meanwhile: Verdict = Verdict.SAME) -> Verdict:
         self._odd_looks += 1
