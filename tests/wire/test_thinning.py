@@ -27,15 +27,19 @@ def left(outbox: Outbox) -> list[int]:
     return outbox.oldest(1_000_000)
 
 
-@pytest.mark.parametrize("octets", [100, 900, 3_500, 5_000, 30_000])
-def test_a_queue_at_its_limit_takes_every_batch_and_the_file_does_not_grow(tmp_path: Path, octets: int) -> None:
-    path, batches = tmp_path / "outbox.db", min(4 * MIB // octets, 15_000)
-    with Outbox.open(path, max_bytes=MIB) as outbox:
+@pytest.mark.parametrize(
+    ("octets", "most"), [(100, MIB // 8), (900, MIB // 4), (3_500, MIB), (5_000, MIB), (30_000, MIB)]
+)
+def test_a_queue_at_its_limit_takes_every_batch_and_the_file_does_not_grow(
+    tmp_path: Path, octets: int, most: int
+) -> None:
+    path, batches = tmp_path / "outbox.db", 3 * most // octets
+    with Outbox.open(path, max_bytes=most) as outbox:
         fill(outbox, batches, octets)
         totals = outbox.totals()
-        assert path.stat().st_size <= MIB
+        assert path.stat().st_size <= most
         assert totals.put_rows == batches == totals.pending_rows + totals.thinned_rows
-        assert totals.pending_batches == len(left(outbox)) > 0.4 * MIB / max(octets, 4096 if octets > 3_000 else 1)
+        assert totals.pending_batches == len(left(outbox)) > 0.3 * most / max(octets, 4096 if octets > 3_000 else 1)
         assert (totals.thinned_from_ms or 0) <= 3_000
         assert 0 < (totals.thinned_to_ms or 0) < batches * 1000
 
