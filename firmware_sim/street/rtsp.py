@@ -42,6 +42,7 @@ class _Session:
     send: Send | None = None
     datagrams: socket.socket | None = None
     film: asyncio.Task[None] | None = None
+    is_over: bool = False
 
 
 class RtspCamera:
@@ -103,9 +104,10 @@ class RtspCamera:
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError) as error:
             log.info("reader.left", extra={"error_kind": type(error).__name__})
         finally:
+            session.is_over = True
             if session.film:
-                session.film.cancel()
-                await asyncio.gather(session.film, return_exceptions=True)
+                # Not cancelled: a thread may be encoding, and the container must not be closed under it.
+                await session.film
             if session.datagrams:
                 session.datagrams.close()
             writer.close()
@@ -142,12 +144,21 @@ class RtspCamera:
             film = Film(self._camera, container, first)
             for number in itertools.count(first):
                 await asyncio.sleep(max(0.0, self._start_s + number / fps - time.monotonic()))
+                if session.is_over:
+                    return
                 await asyncio.to_thread(film.take, number)
-                for packet in packets.take():
-                    if session.send and not self.is_hung:
-                        session.send(packet)
-                with contextlib.suppress(OSError):  # the loop that reads requests notices, too, and ends this
-                    await asyncio.wait_for(session.writer.drain(), _STALLED_S)
+                await self._send(session, packets.take())
+
+    async def _send(self, session: _Session, packets: list[bytes]) -> None:
+        for packet in packets:
+            if session.send and not self.is_hung and not session.is_over:
+                session.send(packet)
+        try:
+            async with asyncio.timeout(_STALLED_S):
+                await session.writer.drain()
+        except OSError:  # gone, or it does not read: the loop that reads its requests ends, and says so
+            session.is_over = True
+            session.writer.transport.abort()
 
 
 class _Packets:
