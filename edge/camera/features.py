@@ -23,6 +23,8 @@ _TOLERANCE_PX: Final = 2.5
 _MAX_BITS: Final = 70
 _MAX_BITS_IN_PLACE: Final = 84
 _PLACE_SHARE: Final = 0.005
+_BLOCK_PX: Final = 16
+"""Masks are painted in blocks of so many pixels."""
 _FAR_BITS: Final = 999
 _FIRST_THRESHOLD: Final = 4.0
 _NOISE_TIMES: Final = 5.0
@@ -162,7 +164,6 @@ class Finder:
 
     def __init__(self, exclude: NDArray[np.bool_] | None) -> None:
         self._exclude = exclude
-        self._room: NDArray[np.float32] | None = None
         self._orb = cv2.ORB.create(nfeatures=2000, scaleFactor=1.3, nlevels=4, edgeThreshold=19)
 
     def find(self, grey: NDArray[np.uint8]) -> Features:
@@ -175,7 +176,7 @@ class Finder:
         size = (WORK_PX, max(1, round(WORK_PX * height / width)))
         way = cv2.INTER_AREA if width > WORK_PX else cv2.INTER_LINEAR
         small = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=way), (3, 3), 0.8).astype(np.uint8)
-        room = self._room_px(size)
+        room = self._room_px(grey, size)
         self._orb.setFastThreshold(int(max(_FIRST_THRESHOLD, _NOISE_TIMES * _noise(small, room))))
         corners = self._orb.detect(small, (room > 2).astype(np.uint8))
         spread = _spread(list(corners), room, height / width)
@@ -185,18 +186,32 @@ class Finder:
         points = np.array([corner.pt for corner in kept], np.float32) / np.float32(WORK_PX)
         return Features(points.astype(np.float32), np.asarray(bits, np.uint8), height / width)
 
-    def _room_px(self, size: tuple[int, int]) -> NDArray[np.float32]:
+    def _room_px(self, grey: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
         """Return for each pixel how far it is to the next mask, or to where the camera writes; in working pixels."""
-        if self._room is None or self._room.shape[::-1] != size:
-            is_free = np.ones(size[::-1], np.uint8)
-            if self._exclude is not None:
-                # A pixel that a mask touches at all is the mask's.
-                hidden = cv2.resize(self._exclude.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-                is_free[hidden > 0] = 0
-            strip = round(size[1] * _BURNT_IN_SHARE)
-            is_free[:strip] = is_free[size[1] - strip :] = 0
-            self._room = cv2.distanceTransform(is_free, cv2.DIST_L2, 3).astype(np.float32)
-        return self._room
+        is_free = np.ones(size[::-1], np.uint8)
+        if self._exclude is not None:
+            # A working pixel that a mask touches at all is the mask's.
+            hidden = cv2.resize(self._painted(grey, self._exclude), size, interpolation=cv2.INTER_AREA)
+            is_free[hidden > 0] = 0
+        strip = round(size[1] * _BURNT_IN_SHARE)
+        is_free[:strip] = is_free[size[1] - strip :] = 0
+        return cv2.distanceTransform(is_free, cv2.DIST_L2, 3).astype(np.float32)
+
+    def _painted(self, grey: NDArray[np.uint8], exclude: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Return 255 where the picture is painted over, which may be more than was asked for.
+
+        Who paints masks widens them to whole blocks. The corners of these stay where they are when the camera turns:
+        as features they would swear that nothing has moved.
+        """
+        height, width = grey.shape
+        asked = cv2.resize(exclude.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST)
+        under = grey[::8, ::8][asked[::8, ::8] > 0]
+        if not under.size:
+            return asked.astype(np.uint8)
+        paint = int(np.bincount(under).argmax())
+        alike = cv2.compare(grey, np.full_like(grey, paint), cv2.CMP_EQ)
+        blocks = cv2.morphologyEx(alike, cv2.MORPH_OPEN, np.ones((_BLOCK_PX, _BLOCK_PX), np.uint8))
+        return cv2.bitwise_or(asked, blocks).astype(np.uint8)
 
 
 def _spread(corners: list[cv2.KeyPoint], room: NDArray[np.float32], aspect: float) -> list[cv2.KeyPoint]:

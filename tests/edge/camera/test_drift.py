@@ -202,6 +202,23 @@ def test_clock_and_name_in_the_picture_do_not_hide_a_move(
     assert [watch.see(written(pole.grey())) for _ in range(LOOKS_IN_20_S)][-1] == Verdict.MOVED
 
 
+def test_paint_beyond_the_mask_does_not_hide_a_move(pole: Pole, tmp_path: Path) -> None:
+    tall, wide = HEIGHT // 8, WIDTH // 16
+    touched = np.array(pole.exclude.reshape(tall, 8, wide, 16).any((1, 3)), np.uint8)
+    blocks = cv2.dilate(touched, np.ones((3, 3), np.uint8)).repeat(8, 0).repeat(16, 1).astype(bool)
+
+    def painted() -> NDArray[np.uint8]:
+        grey = np.array(cv2.cvtColor(pole.scene.frame(pole.at_ms), cv2.COLOR_RGB2GRAY), np.uint8)
+        grey[blocks] = 16
+        pole.at_ms += LOOK_MS
+        return np.array(cv2.resize(grey, (1280, 720), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+    watch = Watch.open(tmp_path / "a.ref", 1, pole.exclude)
+    assert [watch.see(painted()) for _ in range(8)][-1] == Verdict.SAME
+    pole.scene.conditions = Conditions(view=View(pan_px=1.5 * WIDTH))
+    assert [watch.see(painted()) for _ in range(LOOKS_IN_20_S)][-1] == Verdict.MOVED
+
+
 def test_creeping_by_a_thousandth_an_hour_cannot_walk_the_mask_away(pole: Pole, learnt: Callable[..., Watch]) -> None:
     watch, crept = learnt(), 0.0
     for step in range(6 * 40):
