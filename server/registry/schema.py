@@ -30,6 +30,13 @@ def _public_key(text: str) -> str:
     return text
 
 
+def _not_a_program(text: str) -> str:
+    # The name in a certificate is all that a Mosquitto goes by, see deploy/mosquitto.acl.
+    if text in PROGRAMS:
+        raise ValueError(f"{', '.join(PROGRAMS)} are our own programs")
+    return text
+
+
 def _login(text: str) -> str:
     if not normalise_login(text):
         raise ValueError("nothing is left of it but blanks")
@@ -43,6 +50,8 @@ def _code(text: str) -> str:
     return text
 
 
+PROGRAMS: Final = ("ingest", "api", "gate")
+"""Programs that come to the broker; no detector may have their names."""
 MIN_CODE: Final = 6
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -66,7 +75,7 @@ class City(_Part):
 class Detector(_Part):
     """A gateway, a vehicle or a volunteer's phone. Without `public_key`: it makes its key itself when it enrols."""
 
-    id: Id
+    id: Annotated[Id, AfterValidator(_not_a_program)]
     kind: Literal["fixed", "vehicle", "phone"]
     label_ja: Text
     label_en: Text

@@ -115,6 +115,7 @@ async def test_ingest_sees_a_changed_registry_at_once(town: Town) -> None:
 
 BREAK: dict[str, Callable[[dict[str, Any]], object]] = {
     "detectors[1].public_key": lambda d: d["detectors"][1].update(public_key="x"),
+    "detectors[1].id": lambda d: d["detectors"][1].update(id="ingest"),
     "detectors[0].kind": lambda d: d["detectors"][0].update(kind="tower"),
     "detectors[0]": lambda d: d["detectors"][0].update(lat_deg=None),
     "tags[0].identity_key": lambda d: d["tags"][0].update(identity_key="abcd"),

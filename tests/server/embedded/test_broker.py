@@ -69,3 +69,8 @@ def test_a_taken_port_is_an_error_that_names_the_log(tmp_path: Path) -> None:
 def test_a_binary_that_is_not_there_is_an_error_that_names_the_variable() -> None:
     with pytest.raises(BrokerError, match="MIMAMORI_NATS_SERVER"):
         binary("/nowhere/nats-server")
+
+
+def test_without_certificates_it_does_not_run_unless_told_so(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="mimamori init"):
+        Broker(tmp_path, BrokerConfig(mqtt_port=free_port(), nats_port=free_port()))
