@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from server import config as configuration
-from server.cli_database import embedded_database
+from server.cli_database import DEFAULT, ConfigFile, embedded_database
+from server.cli_orders import Case, Detector, Moment, Wait, carry_through, moment_ms, now_ms
 
 if TYPE_CHECKING:
+    from server.store.connection import Connection
     from server.store.export import ExportRow
 
 footage_app = typer.Typer(no_args_is_help=True, help="映像の提供。Exports of footage: open, check, list.")
@@ -40,6 +43,41 @@ def footage_open(  # noqa: PLR0913, PLR0917 - each is one option of the command 
         show.print_report(report, Console())
     if not report.is_sound:
         raise typer.Exit(1)
+
+
+@footage_app.command("export")
+def footage_export(  # noqa: PLR0913 - each is one option of the command line
+    detector: Detector,
+    *,
+    case: Case,
+    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start, a whole second, ISO 8601 with offset.")],
+    to: Moment,
+    recipient: Annotated[str, typer.Option(help="受取人の公開鍵。The recipient's age key, age1….")],
+    export: Annotated[str, typer.Option(help="Id of the export; a new one without it.")] = "",
+    wait: Wait = 600.0,
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """映像を書き出す。Let a gateway cut a frozen window out, seal it to a recipient and bring it to the city."""
+    from server.store import export as exports  # noqa: PLC0415 - see the module's docstring
+    from server.store import order as orders  # noqa: PLC0415 - as above
+    from server.store.export import Expected  # noqa: PLC0415 - as above
+    from wire.orders import Export, body_of, kind_of  # noqa: PLC0415 - as above
+
+    settings = configuration.load(config)
+    name = export or f"ex-{secrets.token_hex(6)}"
+    from_ms, to_ms = moment_ms(from_), moment_ms(to)
+    url = f"{settings.http.public_url.rstrip('/')}/api/v1/exports/{name}"
+    command = Export(name, case, from_ms, to_ms, recipient, url)
+
+    async def give(conn: "Connection") -> int:
+        async with conn.transaction():
+            await exports.expect(conn, Expected(name, detector, case, from_ms, to_ms, recipient))
+            return await orders.add(
+                conn, detector=detector, kind=kind_of(command), body=body_of(command), now_ms=now_ms()
+            )
+
+    typer.echo(f"{name}: {settings.state_dir / 'exports' / f'{name}.age'}")
+    carry_through(config, detector, give, wait)
 
 
 @footage_app.command("list")

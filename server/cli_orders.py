@@ -51,7 +51,7 @@ def freeze(  # noqa: PLR0913 - each is one option of the command line
     """映像を保全する。Keep a window of footage for a case; nobody can see it by this."""
     from wire.orders import Freeze  # noqa: PLC0415 - a command loads what it needs
 
-    _give(config, detector, Freeze(case, _ms(from_), _ms(to), _ms(until)), wait)
+    _give(config, detector, Freeze(case, moment_ms(from_), moment_ms(to), moment_ms(until)), wait)
 
 
 @order_app.command()
@@ -93,11 +93,11 @@ def mask(
     signer = issue.CitySigner.of(configuration.load(config))
 
     async def given(conn: "Connection") -> int:
-        sequence, version = await issue.issue_mask(conn, signer, detector, drawing=drawing, now_ms=_now_ms())
+        sequence, version = await issue.issue_mask(conn, signer, detector, drawing=drawing, now_ms=now_ms())
         typer.echo(f"{detector}: マスク第{version}版。Mask version {version}")
         return sequence
 
-    _carry_through(config, detector, given, wait)
+    carry_through(config, detector, given, wait)
 
 
 @order_app.command()
@@ -131,11 +131,11 @@ def configure(  # noqa: PLR0913 - each is one option of the command line
     signer = issue.CitySigner.of(configuration.load(config))
 
     async def given(conn: "Connection") -> int:
-        sequence, settings = await issue.issue_settings(conn, signer, detector, changes=changes, now_ms=_now_ms())
+        sequence, settings = await issue.issue_settings(conn, signer, detector, changes=changes, now_ms=now_ms())
         typer.echo(f"{detector}: {settings}")
         return sequence
 
-    _carry_through(config, detector, given, wait)
+    carry_through(config, detector, given, wait)
 
 
 @order_app.command(name="list")
@@ -191,10 +191,10 @@ def log_(
 def _give(config: Path, detector: str, command: "Command", wait_s: float) -> None:
     from server.orders import issue  # noqa: PLC0415 - a command loads what it needs
 
-    _carry_through(config, detector, lambda conn: issue.issue(conn, detector, command, now_ms=_now_ms()), wait_s)
+    carry_through(config, detector, lambda conn: issue.issue(conn, detector, command, now_ms=now_ms()), wait_s)
 
 
-def _carry_through(config: Path, detector: str, give: Callable[["Connection"], Awaitable[int]], wait_s: float) -> None:
+def carry_through(config: Path, detector: str, give: Callable[["Connection"], Awaitable[int]], wait_s: float) -> None:
     """Give an order, wait for its outcome with a spinner and print it; exit code 1 unless it is done."""
     from rich.console import Console  # noqa: PLC0415 - a command loads what it needs
 
@@ -245,7 +245,12 @@ def _drawing(file: Path) -> Any:  # noqa: ANN401 - issue.Drawing, loaded when it
         ) from error
 
 
-def _ms(text: str) -> int:
+def moment_ms(text: str) -> int:
+    """Return the Unix milliseconds of a time in ISO 8601 with its offset.
+
+    Raises:
+        ServerError: it is none.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -255,7 +260,8 @@ def _ms(text: str) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Return the wall time, Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 

@@ -1,6 +1,7 @@
 """Pictures from anything that FFmpeg opens, with their wall times; connects again for ever, and falls behind nobody."""
 
 import logging
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -267,7 +268,9 @@ def _url(config: CameraConfig) -> str:
 
 
 def _is_file(url: str) -> bool:
-    return "://" not in url and not url.startswith("/dev/")
+    """Return whether what comes is there already and has to be paced: no address, no socket, no device."""
+    is_address = re.match(r"[a-z][a-z0-9+.-]*:", url) and not url.startswith("file:")
+    return not is_address and not url.startswith("/dev/")
 
 
 def _is_unreadable(error: Exception) -> bool:

@@ -22,6 +22,7 @@ class DemoOptions:
         duration_s: stop after so many seconds from `ready`; 0 runs until a signal.
         seed: of the town, used the first time only.
         headless: plain lines even in a terminal.
+        has_camera: a gateway films the street.
     """
 
     state_dir: Path
@@ -30,6 +31,7 @@ class DemoOptions:
     duration_s: float = 0.0
     seed: int = 7
     headless: bool = False
+    has_camera: bool = True
 
     @property
     def config_file(self) -> Path:

@@ -72,10 +72,11 @@ def town_parts(options: DemoOptions, ports: FamilyPorts) -> tuple[TitledPart, ..
     street = _module("firmware_sim", "street", "--serve", f"unix:{air / STREET}", "--size", SIZE, "--fps", str(FPS))
     edge = _module("edge", "run", "--config-dir", str(town / "gateways"))
     phones = _module("mobile_detector", "run", "--config-dir", str(town / "phones"))
+    camera = TitledPart(Part("street", street, (air / STREET).is_socket), "街角のカメラ", "the street's camera")
     return (
         TitledPart(Part("family", family, _listens(f"tcp://127.0.0.1:{ports.http}")), "家族の電話", "families' phones"),
         TitledPart(Part("radio", radio, (air / "radio.sock").is_socket), "街の電波", "the town's radio"),
-        TitledPart(Part("street", street, (air / STREET).is_socket), "街角のカメラ", "the street's camera"),
+        *((camera,) if options.has_camera else ()),
         TitledPart(Part("edge", edge), "見守り機と車", "gateways and cars"),
         TitledPart(Part("phones", phones), "協力者の電話", "volunteers' phones"),
     )

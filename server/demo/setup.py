@@ -96,7 +96,8 @@ def prepare(options: DemoOptions, supervisor: Supervisor, bar: StepBar, give_up:
             _fill(options, settings)
             settings = _wake(options, settings, ports)
             tickets.hand_out(settings, town.detector_dirs(options.town_dir)[0])
-            camera.provide(settings)
+            if options.has_camera:
+                camera.provide(settings)
         wave = [titled for titled in every if titled.part.name in names]
         for titled in wave:
             supervisor.start(titled.part)

@@ -39,7 +39,7 @@ def make(options: DemoOptions, settings: ServerConfig, ports: FamilyPorts, city_
         "--push-url": f"http://127.0.0.1:{ports.http}",
         "--radio-socket": str(air / "radio.sock"),
         "--gpsd-socket": str(air / "gpsd.sock"),
-        "--camera-url": f"unix:{air / STREET}",
+        "--camera-url": f"unix:{air / STREET}" if options.has_camera else "",
         "--clock": json.dumps(clock),
     }
     pairs = [text for pair in arguments.items() for text in pair]

@@ -19,11 +19,16 @@ def founded(open_dir: Path) -> Callable[..., contextlib.AbstractContextManager[V
 
     @contextlib.contextmanager
     def found(
-        *, broker: str = "nats", speed: float = 20.0, disks_mb: Mapping[str, int] | None = None
+        *,
+        broker: str = "nats",
+        speed: float = 20.0,
+        disks_mb: Mapping[str, int] | None = None,
+        has_camera: bool = False,
     ) -> Iterator[Village]:
         if broker == "mosquitto" and MOSQUITTO is None:
             pytest.skip("mosquitto is not installed")
-        options = DemoOptions(state_dir=open_dir / f"v{time.monotonic_ns() % 10**9}", speed=speed)
+        place = open_dir / f"v{time.monotonic_ns() % 10**9}"
+        options = DemoOptions(state_dir=place, speed=speed, has_camera=has_camera)
         with village.founded(Village(options, broker), disks_mb) as made:
             yield made
         shutil.rmtree(options.state_dir, ignore_errors=True)

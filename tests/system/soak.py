@@ -130,7 +130,7 @@ def run(minutes: float, seed: int, victims: Sequence[str], console: Console) -> 
     place.chmod(0o755)  # PostgreSQL's own account has to get in
     console.print(f"seed {seed}, state and logs in {place}", soft_wrap=True)
     logs.configure(stream=(place / "soak.log").open("a"))  # the supervisor's lines, open as long as the process
-    options = DemoOptions(state_dir=place / "v", speed=min(SPEED, LONGEST_S / (minutes * 60 + 600)))
+    options = DemoOptions(state_dir=place / "v", speed=min(SPEED, LONGEST_S / (minutes * 60 + 600)), has_camera=False)
     with founded(Village(options, "nats")) as village:
         deaths = Deaths(village, seed, victims)
         memory = soak(deaths, minutes * 60, console)

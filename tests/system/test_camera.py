@@ -3,7 +3,6 @@
 The street is drawn, the rest is real: encoder, broker, database, API and the operator's command line.
 """
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -175,11 +174,8 @@ def test_without_its_mask_the_camera_stops_and_says_so(village: Village, exporte
     assert {file: file.stat().st_size for file in footage.rglob("*.seg")} == before
 
 
-def test_a_kept_identity_is_refused_once_it_is_revoked(village: Village, exported: Path) -> None:
+def test_a_revoked_gateway_is_put_out_within_a_minute(village: Village, exported: Path) -> None:
     assert exported.exists()
-    with contextlib.closing(psycopg.connect(village.settings.dsn())) as conn:
-        before = conn.execute("SELECT received_at FROM detector_health WHERE detector_id = %s", (CAMERA,)).fetchone()
-    revoked = _run(village, "gateway", "revoke", CAMERA)
+    revoked = _run(village, "gateway", "revoke", CAMERA, "--yes")
     assert revoked.returncode == 0, revoked.stdout + revoked.stderr
-    assert before is not None
     village.until(lambda: '"event": "broker.lost"' in (village.options.log_dir / "edge.log").read_text(), 60)

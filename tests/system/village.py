@@ -24,7 +24,7 @@ import psycopg
 from server import config as configuration
 from server import keys, schema
 from server.config import BrokerConfig, HttpConfig, ServerConfig
-from server.demo import tally, tickets, town
+from server.demo import camera, tally, tickets, town
 from server.demo.options import DemoOptions
 from server.demo.parts import FamilyPorts, server_parts, town_parts
 from server.embedded.broker import free_port
@@ -101,6 +101,8 @@ class Village:
             schema.bring_up(self.settings)
             importer.import_file(self.settings, self.options.town_dir / "town.json")
             tickets.hand_out(self.settings, town.detector_dirs(self.options.town_dir)[0])
+            if self.options.has_camera:
+                camera.provide(self.settings)
         configuration.save(self.settings, self.options.config_file)
         for part in self.parts():
             self.supervisor.start(part)

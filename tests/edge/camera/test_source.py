@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from edge.camera.source import Probe, Shot, Source, _options, _url, probe
+from edge.camera.source import Probe, Shot, Source, _is_file, _options, _url, probe
 from edge.clock import WallClock
 from edge.config import CameraConfig
 from edge.errors import SourceError
@@ -294,3 +294,19 @@ async def test_pictures_that_cannot_be_used_are_counted_and_told(
         await until(lambda: camera.state == "unreadable")
     assert stored(camera) == []
     assert camera.counts["camera_crashes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/films/street.mp4", True),
+        ("film.mkv", True),
+        ("file:///films/street.mp4", True),
+        ("rtsp://camera/1", False),
+        ("tcp://127.0.0.1:9", False),
+        ("unix:/run/street.sock", False),
+        ("/dev/video0", False),
+    ],
+)
+def test_only_what_lies_there_whole_is_paced(url: str, *, expected: bool) -> None:
+    assert _is_file(url) is expected
