@@ -3,48 +3,40 @@
 import asyncio
 import contextlib
 import logging
-import random
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-from edge import identity, position
-from edge.condition import Gauges
-from edge.config import EdgeConfig, PositionConfig
+from edge import parts
+from edge.condition import CameraVitals, Gauges
+from edge.config import EdgeConfig
 from edge.errors import EdgeError, JournalBrokenError, JournalError
 from edge.health import Health, Vitals, software
 from edge.journal import FILE, Journal
 from edge.keep import Keeper, Sealer
 from edge.lanes import Handler
 from edge.orders import Desk
-from edge.parked import Whereabouts
 from edge.position import GpsdClient
 from edge.reports import Reports
 from edge.scan import Source, open_source
 from edge.sight import Sight
 from edge.uplink import Uplink
-from wire import keys
 from wire.errors import OutboxError, WireError
 from wire.merge import Merge
 from wire.orders import Command, Restart, RotateKeys
 from wire.outbox import Outbox
 from wire.retry import wait_s
-from wire.window import SendWindow
 
 if TYPE_CHECKING:
     from edge.camera.filming import Filming
+    from edge.camera.leftover import Leftover
     from edge.renewal import Renewal
 
 log = logging.getLogger(__name__)
 
 KEEPER_HANGS_S = 90.0
 """Wall seconds without a round of the keeper; there is one a second, and one in ten on a failing disk."""
-UNDER_WAY = 16
-"""Batches sent and not yet receipted, at most: with four, a queue of three days took three times as long to send."""
+CAMERA_HANGS_S = 60.0
+"""Wall seconds in which the recording thread neither takes a picture nor finds that there is none."""
 STOP_S = 5.0
 """Wall seconds given to publishing when the program is asked to stop."""
 REPORT_S = 1.0
@@ -71,6 +63,7 @@ class Agent:
     handlers: dict[type[Command], Handler]
     renewal: "Renewal | None" = None
     filming: "Filming | None" = None
+    leftover: "Leftover | None" = None
     restart: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by an order: the program ends, or, with other gateways in it, this agent begins anew."""
     again: asyncio.Event = field(default_factory=asyncio.Event)
@@ -93,9 +86,9 @@ class Agent:
             WireError: a key file or the outbox cannot be used.
             EdgeError: the city file is of another city, or the journal cannot be used.
         """
-        sealer = _sealer(config)
+        sealer = parts.sealer(config)
         with contextlib.ExitStack() as opened:
-            outbox = opened.enter_context(_outbox(config))
+            outbox = opened.enter_context(parts.outbox(config))
             journal = opened.enter_context(Journal.open(config.state_dir / FILE))
             agent = cls._wired(config, sealer, outbox, journal)
             opened.pop_all()
@@ -105,12 +98,12 @@ class Agent:
     def _wired(cls, config: EdgeConfig, sealer: Sealer, outbox: Outbox, journal: Journal) -> Self:
         merge = Merge(round(config.scan.window_s * 1000), max_rows=config.scan.max_rows)
         sight = Sight(config.formats, merge)
-        track = _whereabouts(config.position)
+        track = parts.whereabouts(config.position)
         gauges = Gauges(
             state_dir=config.state_dir,
             whereabouts=track,
-            order_sequence=_newest_order(journal),
-            certificate_until_ms=_certificate_end(config),
+            order_sequence=parts.newest_order(journal),
+            certificate_until_ms=parts.certificate_end(config),
         )
         health = Health(config.detector, sight, outbox, gauges=gauges)
         health.counts["outboxes_renewed"] = int(outbox.broken_file is not None)
@@ -119,19 +112,34 @@ class Agent:
         keeper = Keeper(sight, outbox, source, sealer, health.counts, track=track, hold_s=config.position.max_age_s)
         keeper.beat = health.pulses.add("keeper", KEEPER_HANGS_S)
         keeper.restore()
-        filming = _filming(config, sealer, journal)
+        filming = parts.filming(config, sealer, journal)
         handlers: dict[type[Command], Handler] = {} if filming is None else filming.handlers()
         if filming is not None:
             gauges.camera, health.camera_counts = filming.vitals, filming.counts
-        desk = Desk(sealer.city, config.detector, journal, handlers, health.counts, seal_key=_seal_key(config))
+            filming.camera.beat = health.pulses.add("camera", CAMERA_HANGS_S)
+        elif config.camera.url:
+            gauges.camera = lambda: CameraVitals("unreadable")
+        desk = Desk(sealer.city, config.detector, journal, handlers, health.counts, seal_key=parts.seal_key(config))
         reports = Reports(journal, sealer.sign_report, config.broker.receipt_timeout_s)
-        uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, _window(config), desk, reports)
+        uplink = Uplink(config.broker, sealer, outbox, health, keeper.put, parts.window(config), desk, reports)
         again = asyncio.Event()
-        gpsd, renewal = _gpsd(config, track, health.counts), _renewal(config, uplink, health.counts, again)
+        gpsd, renewal = parts.gpsd(config, track, health.counts), parts.renewal(config, uplink, health.counts, again)
         if renewal is not None:
-            handlers[RotateKeys] = _rotating(renewal)
+            handlers[RotateKeys] = parts.rotating(renewal)
         return cls(
-            config, outbox, source, keeper, uplink, health, gpsd, journal, handlers, renewal, filming, again=again
+            config,
+            outbox,
+            source,
+            keeper,
+            uplink,
+            health,
+            gpsd,
+            journal,
+            handlers,
+            renewal,
+            filming,
+            parts.leftover(config, sealer, journal),
+            again=again,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -142,7 +150,7 @@ class Agent:
                 lasting = [
                     tasks.create_task(part) for part in (self.uplink.run(), self.uplink.desk.run(), self.health.run())
                 ]
-                also = (self.gpsd, self.renewal, self.filming)
+                also = (self.gpsd, self.renewal, self.filming, self.leftover)
                 lasting += [tasks.create_task(part.run()) for part in also if part is not None]
                 hearing = tasks.create_task(self.source.run())
                 keeping = tasks.create_task(self.keeper.run())
@@ -185,109 +193,6 @@ class Agent:
             )
 
 
-def _sealer(config: EdgeConfig) -> Sealer:
-    city = keys.CityBundle.load(config.keys.city_file)
-    if city.city != config.city:
-        raise EdgeError(f"the city file is of {city.city}, the configuration of {config.city}")
-    return Sealer(city, config.detector, keys.load_signing_key(config.keys.signing_key_file), config.clock)
-
-
-def _outbox(config: EdgeConfig) -> Outbox:
-    try:
-        config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise EdgeError(f"state_dir cannot be made: {error.strerror}") from error
-    outbox = Outbox.open(config.state_dir / "outbox.db", max_bytes=config.outbox.max_bytes, may_renew=True)
-    if outbox.broken_file is not None:
-        log.error("outbox.renewed", extra={"detector": config.detector, "bytes": outbox.broken_file.stat().st_size})
-    return outbox
-
-
-def _filming(config: EdgeConfig, sealer: Sealer, journal: Journal) -> "Filming | None":
-    if not config.camera.url:
-        return None
-    # libav, OpenCV and C2PA take 100 MB: a gateway without a camera does without, and needs not even have them.
-    from edge.camera.filming import Filming, Proof  # noqa: PLC0415 -- see above
-
-    return Filming.open(config, sealer.city, journal, Proof(sealer.key, software()))
-
-
-def _window(config: EdgeConfig) -> SendWindow:
-    jitter = random.uniform(1.0, 1.3)  # noqa: S311 -- spreads load, keeps no secret
-    return SendWindow(size=UNDER_WAY, timeout_s=config.broker.receipt_timeout_s * jitter)
-
-
-def _certificate_end(config: EdgeConfig) -> Callable[[], int | None]:
-    file = config.broker.certificate_file
-    return lambda: identity.certificate_until_ms(Path(file)) if file else None
-
-
-def _newest_order(journal: Journal) -> Callable[[], int | None]:
-    """Return what gives the sequence of the newest order; None where there was none, or the disk does not say."""
-
-    def newest() -> int | None:
-        try:
-            return journal.order_sequence or None
-        except JournalError:
-            return None
-
-    return newest
-
-
-def _whereabouts(config: PositionConfig) -> Whereabouts | None:
-    return position.whereabouts(config.max_age_s, config.parked_max_age_s) if config.gpsd else None
-
-
-def _renewal(config: EdgeConfig, uplink: Uplink, counts: Counter[str], again: asyncio.Event) -> "Renewal | None":
-    if not config.makes_its_keys:
-        return None
-    # An HTTP client costs 10 MB; a gateway whose keys are put there by hand does without.
-    from edge.enrol import Enroller  # noqa: PLC0415 -- see above
-    from edge.renewal import Renewal  # noqa: PLC0415 -- as above
-
-    return Renewal(Enroller(config), counts, renewed=uplink.reconnect, changed=again.set)
-
-
-def _rotating(renewal: "Renewal") -> Handler:
-    """Return what carries out an order for new keys; the agent begins anew with them once that is written down."""
-
-    async def rotate(_: RotateKeys) -> dict[str, Any]:
-        identity = await renewal.rotate()
-        return {"certificate_until_ms": identity.until_ms}
-
-    return rotate
-
-
-def _seal_key(config: EdgeConfig) -> Callable[[], X25519PrivateKey | None]:
-    """Return what gives the key that orders with secrets are sealed to."""
-    file = config.keys.seal_key_file
-    key = None if file is None else keys.load_seal_key(file)
-    return lambda: key
-
-
-async def _ready(config: EdgeConfig, stop: asyncio.Event) -> EdgeConfig | None:
-    """Return the configuration with what enrolment adds, once that is done; None where `stop` was set before."""
-    if not config.makes_its_keys:
-        return config
-    from edge import enrol  # noqa: PLC0415 -- as in _renewal
-
-    asking, stopped = asyncio.ensure_future(enrol.ready(config)), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((asking, stopped), return_when=asyncio.FIRST_COMPLETED)
-        return await asking if asking.done() else None
-    finally:
-        asking.cancel()
-        stopped.cancel()
-        await asyncio.gather(asking, stopped, return_exceptions=True)
-
-
-def _gpsd(config: EdgeConfig, track: Whereabouts | None, counts: Counter[str]) -> GpsdClient | None:
-    if track is None:
-        return None
-    device = config.position.gpsd_device(config.detector)
-    return GpsdClient(config.position.gpsd, device, track, counts=counts, now_ms=config.clock.now_ms)
-
-
 async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, is_alone: bool = False) -> bool:
     """Run one agent until `stop`; when it fails, say so, wait and start it anew. Return whether to start the program.
 
@@ -301,7 +206,7 @@ async def supervise(config: EdgeConfig, stop: asyncio.Event, vitals: Vitals, *, 
     vitals.failures[detector] = 0
     while not stop.is_set():
         try:
-            ready = await _ready(config, stop)
+            ready = await parts.ready(config, stop)
             if ready is None:
                 return False
             agent = Agent.open(ready)

@@ -55,6 +55,7 @@ class Camera:
 
     Attributes:
         counts: by name, as edge/health.py shows them.
+        beat: called by the recording thread, about four times a second, as long as it gets on.
     """
 
     config: EdgeConfig
@@ -66,6 +67,7 @@ class Camera:
     clock: Wall
     counts: Counter[str]
     senses: Senses = field(default_factory=Senses)
+    beat: Callable[[], None] = field(default=lambda: None, repr=False)
     _state: str = "starting"
     _moved_version: int = 0
     _is_blind: bool = False
@@ -265,6 +267,7 @@ class Camera:
 
     def _work(self) -> None:
         while not self._stop.is_set():
+            self.beat()
             try:
                 self._step()
             except Exception:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-import av
 import httpx
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -28,7 +27,6 @@ from edge.config import EdgeConfig
 from edge.errors import BringError, CameraError, OrderRefusedError
 from edge.journal import Journal
 from edge.lanes import Handler
-from wire import cbor
 from wire.keys import CityBundle
 from wire.orders import Command, Export
 from wire.upload import Sender
@@ -153,24 +151,12 @@ class Filming:
         return Device(self.config.city, self.config.detector, self.proof.key, chain_pem, self.proof.software)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ear:
-    """The sound gate as the recorder asks it: levels as CBOR, pairs of Unix milliseconds and tenths of a dB."""
-
-    gate: SoundGate
-
-    def hear(self, piece: av.AudioFrame, at_ms: int) -> bytes | None:
-        """Return levels to be written, None where nothing may be."""
-        levels = self.gate.levels(piece, at_ms)
-        return cbor.dumps([[level.at_ms, round(level.level_db * 10)] for level in levels]) if levels else None
-
-
 def _senses(config: EdgeConfig) -> Senses:
     """Return what watches and hears; the reference view lies beside the footage, as features and no picture."""
     path = config.state_dir / "camera" / REFERENCE
     return Senses(
         watch=lambda mask, painted: drift.Watch.open(path, mask.version, painted),
-        ear=lambda settings: _Ear(SoundGate(settings)),
+        ear=SoundGate,
     )
 
 

@@ -19,8 +19,7 @@ _JA: Final = """\
   certificates.pem    機器の証明書。市の認証局につながります。
 
 開き方
-  ブラウザ: 市のサイトの「映像を開く」。
-  コマンド: age -d -i 鍵ファイル {export}.age > {export}.zip
+  age -d -i 鍵ファイル {export}.age > {export}.zip
 
 確かめ方
   すべて:   mimamori footage open {export}.age --identity 鍵ファイル --ca 市の認証局.pem
@@ -44,8 +43,7 @@ What is here
   certificates.pem    Certificate of the device, up to the city's authority.
 
 How to open it
-  Browser: "Open footage" on the city's site.
-  Command: age -d -i KEYFILE {export}.age > {export}.zip
+  age -d -i KEYFILE {export}.age > {export}.zip
 
 How to check it
   All of it:  mimamori footage open {export}.age --identity KEYFILE --ca CITY.pem

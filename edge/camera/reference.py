@@ -5,13 +5,13 @@ found moved, 3 height / width in millionths, 4 the views, each a list of positio
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 
+from edge.camera import disk
 from edge.camera.features import Features
 from edge.errors import ReferenceViewError
 from wire import fields as _f
@@ -60,22 +60,7 @@ class Reference:
         aspect = round(self.views[0].aspect * _MILLION) if self.views else 0
         views = [[view.points.astype("<f4").tobytes(), view.bits.tobytes()] for view in self.views]
         body = _f.dumps({1: self.mask_version, 2: self.is_moved, 3: aspect, 4: views})
-        partial = path.with_name(f"{path.name}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(_NAME + hashlib.sha256(body).digest() + body)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        disk.replace(path, _NAME + hashlib.sha256(body).digest() + body)
 
     @classmethod
     def load(cls, path: Path) -> Self | None:

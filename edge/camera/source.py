@@ -142,7 +142,7 @@ class Source:
             self._arrived.notify_all()
 
     def _read_once(self) -> None:
-        with _open(self.config) as container:
+        with opened(self.config) as container:
             video = next(iter(container.streams.video), None)
             if video is None:
                 raise SourceError("a stream without pictures")
@@ -228,7 +228,7 @@ def probe(config: CameraConfig) -> Probe:
         SourceError: it cannot be reached, or gives no pictures that we can read; the message says which.
     """
     try:
-        with _open(config) as container:
+        with opened(config) as container:
             video = next(iter(container.streams.video), None)
             frame = None if video is None else next(container.decode(video), None)
             if video is None or frame is None:
@@ -241,7 +241,13 @@ def probe(config: CameraConfig) -> Probe:
         raise SourceError(f"{what}: {getattr(error, 'strerror', '') or type(error).__name__}") from error
 
 
-def _open(config: CameraConfig) -> InputContainer:
+def opened(config: CameraConfig) -> InputContainer:
+    """Return the camera as libav opens it.
+
+    Raises:
+        av.FFmpegError: it cannot be opened.
+        OSError: the file with the password cannot be read.
+    """
     timeout = (config.open_timeout_s, config.read_timeout_s)
     return av.open(_url(config), "r", format=_format(config), options=_options(config), timeout=timeout)
 

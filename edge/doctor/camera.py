@@ -1,9 +1,7 @@
 """The camera and its mask. PyAV is loaded only where a camera is configured."""
 
 import time
-from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from edge.config import CameraConfig, EdgeConfig
 from edge.doctor.finding import Finding, fail, warn
@@ -59,11 +57,9 @@ def look(camera: CameraConfig) -> Look:
         ValueError: likewise.
         ImportError: PyAV is not installed.
     """
-    import av  # noqa: PLC0415 -- only where a camera is configured
+    from edge.camera.source import opened  # noqa: PLC0415 -- only where a camera is configured
 
-    url, options = _address(camera)
-    kind = camera.format or ("v4l2" if url.startswith("/dev/video") else None)
-    with av.open(url, format=kind, options=options, timeout=(camera.open_timeout_s, camera.read_timeout_s)) as source:
+    with opened(camera) as source:
         if not source.streams.video:
             raise ValueError("no picture")
         video = source.streams.video[0]
@@ -81,18 +77,6 @@ def look(camera: CameraConfig) -> Look:
         told = float(video.average_rate or 0)
         # A file is read as fast as it can be: there the rate it tells is the better one.
         return Look(video.codec_context.name, *size, min(measured, told) if told else measured)
-
-
-def _address(camera: CameraConfig) -> tuple[str, dict[str, str]]:
-    options = dict(item.partition("=")[::2] for item in camera.options)
-    parts = urlsplit(camera.url)
-    if parts.scheme == "rtsp":
-        options.setdefault("rtsp_transport", "tcp")
-    if not camera.password_file or parts.username is None:
-        return camera.url, options
-    secret = Path(camera.password_file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-    place = f"{parts.username}:{quote(secret, safe='')}@{parts.netloc.rpartition('@')[2]}"
-    return urlunsplit(parts._replace(netloc=place)), options
 
 
 def judge(seen: Look) -> Finding:

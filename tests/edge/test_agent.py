@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge.config import CameraConfig
 from wire import btsnoop, hci
 
 
@@ -82,3 +83,16 @@ async def test_broken_frames_and_a_flood_of_ids_take_nothing_from_a_tag_that_is_
         assert dropped["malformed"] > 50
         assert dropped["too-many"] > 1_000
         assert healths["gw-1"].counts["rows_unfit"] == 0
+
+
+async def test_a_camera_that_cannot_be_used_leaves_the_radio_alone(
+    city: Any, radio: Any, gateway: Any, serving: Any, running: Any, until: Any, broker: Any, eid: Callable[[int], Any]
+) -> None:
+    # The city of these tests gives no key for footage.
+    config = dataclasses.replace(gateway("gw-1", broker.port, radio=radio.path), camera=CameraConfig(url="/no/film"))
+    async with serving(broker.port), running(config):
+        await until(lambda: radio.socket.connected == 1)
+        radio.hear("gw-1", eid(1), count=20)
+        await until(lambda: city.counts == radio.truth)
+        await until(lambda: any(beat.condition and beat.condition.camera for beat in city.heartbeats))
+    assert {beat.condition.camera for beat in city.heartbeats if beat.condition.camera} == {"unreadable"}

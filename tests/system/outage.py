@@ -28,12 +28,12 @@ from rich.table import Table
 
 from bench.crowd import CITY, CROWD, ROTATION_EXPONENT, START_MS, Town, name_of, tag_name
 from bench.pipeline import Site
-from edge.agent import UNDER_WAY
 from edge.config import BrokerConfig, OutboxConfig
 from edge.health import Health
 from edge.journal import Journal
 from edge.keep import Keeper, Sealer
 from edge.orders import Desk
+from edge.parts import UNDER_WAY
 from edge.reports import Reports
 from edge.sight import Sight
 from edge.uplink import Uplink
