@@ -1,5 +1,6 @@
 """docs/WIRE.md is true: its CDDL holds for real encodings, its examples are what the code reads and writes."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +10,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from edge import lanes, reports
 from edge.agent import UNDER_WAY
 from privacy.masks import Mask
 from server.enrolment.profile import Kind, Subject
 from server.gate import rights
+from server.gate.orders import FIRST_PAUSE_MS, MOST_PAUSE_MS
+from server.gate.reports import RECEIVED_PAUSE_MS
 from tests.documents import Document, damaged, refused
-from wire import batch, cose, eid, frames, seal, status, telemetry, thinning
+from wire import batch, cose, eid, frames, orders, seal, status, telemetry, thinning
 from wire.camera_settings import CameraSettings
 from wire.condition import CAMERA_STATES, Condition
 from wire.entry import Entry
@@ -81,13 +85,23 @@ def check_receipt(data: bytes) -> None:
 
 
 def check_order(data: bytes) -> None:
+    assert Order.decode(data) == Order(3, 1_795_000_000_000, "thaw", {"case": "case-1"})
     assert Order.decode(data).encode() == data
 
 
+def check_digest(data: bytes) -> None:
+    order = Order.decode(HEX["order"])
+    assert orders.digest(order.kind, order.body) == data
+    assert orders.digest(order.kind, {**order.body, orders.STRANDS: {bytes(16): bytes(32)}}) == data
+    said = cbor2.dumps({0: 1, 1: order.kind, 2: dict(order.body)})
+    assert holds("digested", said)
+    assert hashlib.sha256(said).digest() == data
+
+
 def check_entry(data: bytes) -> None:
-    assert Entry.decode(data) == Entry(
-        5, 1_795_000_020_000, "order.done", {"sequence": 3, "kind": "thaw"}, bytes(range(32))
-    )
+    said = {"case": "case-1", "windows": 1, "deleted": 0, "sequence": 3, "kind": "thaw", "order": HEX["digest"]}
+    assert Entry.decode(data) == Entry(5, 1_795_000_020_000, "order.done", said, bytes(range(32)))
+    assert holds("logged", cbor2.dumps({3: "order.done", 4: said}))
     assert Entry.decode(data).encode() == data
 
 
@@ -112,6 +126,7 @@ CHECKS: dict[str, Callable[[bytes], None]] = {
     "heartbeat": check_heartbeat,
     "receipt": check_receipt,
     "order": check_order,
+    "digest": check_digest,
     "entry": check_entry,
     "mask": check_mask,
     "settings": check_settings,
@@ -221,3 +236,42 @@ def test_the_window_of_the_document_is_that_of_the_code() -> None:
     assert f"At most {UNDER_WAY} batches of a gateway are outstanding, {SendWindow().size} of a phone." in delivery
     assert f"at most {thinning.MOST_GONE}." in delivery
     assert thinning.SOFT == 31 / 32
+
+
+STRAND = {bytes(16): bytes(32)}
+WINDOW = {"case": "case-1", "from_ms": 1_000, "to_ms": 9_000}
+COMMANDS: dict[str, dict[str, Any]] = {
+    "freeze": {**WINDOW, "until_ms": 10_000},
+    "thaw": {"case": "case-1"},
+    "export": {**WINDOW, "export": "e-1", "recipient": "age1x", "upload_url": "https://x", "strands": STRAND},
+    "mask": {"mask": b"signed"},
+    "configure": {"settings": b"signed"},
+    "rotate-keys": {},
+    "restart": {},
+}
+
+
+@pytest.mark.parametrize("kind", orders.KINDS)
+def test_the_body_of_an_order_follows_its_cddl_and_what_that_forbids_is_refused(kind: str) -> None:
+    def read(body: bytes) -> object:
+        return orders.read(Order(1, 1, kind, cbor2.loads(body)))
+
+    body = COMMANDS[kind]
+    assert orders.body_of(orders.read(Order(1, 1, kind, body))) == body
+    assert holds("command", cbor2.dumps({3: kind, 4: body}))
+    for data in damaged(body):
+        assert holds("command", cbor2.dumps({3: kind, 4: cbor2.loads(data)})) or refused(read, data, WireError)
+
+
+def test_the_limits_of_orders_and_reports_are_those_of_the_code() -> None:
+    messages = TEXT.partition("## 7. Messages")[2]
+    for told in (
+        f"within {orders.MAX_AGE_MS // 60_000} minutes",
+        f"at most {orders.MAX_WINDOW_MS // 3_600_000} h",
+        f"at most {orders.MAX_STRANDS:,}",
+        f"{lanes.MAX_RESULT_OCTETS:,} octets at most",
+        f"at most {reports.MAX_OUTSTANDING} entries or {reports.MAX_OUTSTANDING_OCTETS:,}",
+        f"after {FIRST_PAUSE_MS // 1000} s, 10 s … {MOST_PAUSE_MS // 60_000} min",
+        f"after {RECEIVED_PAUSE_MS // 1000} s.",
+    ):
+        assert told in messages, told
