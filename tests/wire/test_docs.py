@@ -1,26 +1,36 @@
 """docs/WIRE.md is true: its CDDL holds for real encodings, its examples are what the code reads and writes."""
 
+import base64
+import datetime as dt
 import hashlib
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cbor2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge import lanes, reports
 from edge.agent import UNDER_WAY
-from privacy.masks import Mask
+from server.api import schemas
+from server.api.rates import EnrolmentLimits
+from server.enrolment import profile
+from server.enrolment.authority import Authority, read_request
 from server.enrolment.profile import Kind, Subject
+from server.enrolment.tickets import GOOD_FOR_MS
 from server.gate import rights
 from server.gate.orders import FIRST_PAUSE_MS, MOST_PAUSE_MS
 from server.gate.reports import RECEIVED_PAUSE_MS
 from tests.documents import Document, damaged, refused
-from wire import batch, cose, eid, frames, orders, seal, status, telemetry, thinning
-from wire.camera_settings import CameraSettings
+from wire import batch, cose, eid, frames, keys, orders, seal, status, telemetry, thinning
 from wire.condition import CAMERA_STATES, Condition
+from wire.enrolment import ENROL_PATH, MAX_OCTETS, RENEW_PATH, Grant, Renewal, Ticket, code_of, pem_of, request
 from wire.entry import Entry
 from wire.errors import WireError
 from wire.messages import Heartbeat, Order, Receipt
@@ -105,15 +115,10 @@ def check_entry(data: bytes) -> None:
     assert Entry.decode(data).encode() == data
 
 
-def check_mask(data: bytes) -> None:
-    square = ((0.1, 0.1), (0.4, 0.1), (0.4, 0.5), (0.1, 0.5))
-    assert Mask.decode(data) == Mask("gw-001", 2, (square,), 1_795_000_000_000)
-    assert Mask.decode(data).encode() == data
-
-
-def check_settings(data: bytes) -> None:
-    assert CameraSettings.decode(data).retention_days == 14
-    assert CameraSettings.decode(data).encode() == data
+def check_renewal(data: bytes) -> None:
+    recipient = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+    assert Renewal.decode(data) == Renewal(b"", base64.b64decode(keys.encode_public(recipient.public_key())))
+    assert Renewal.decode(data).encode() == data
 
 
 CHECKS: dict[str, Callable[[bytes], None]] = {
@@ -128,8 +133,7 @@ CHECKS: dict[str, Callable[[bytes], None]] = {
     "order": check_order,
     "digest": check_digest,
     "entry": check_entry,
-    "mask": check_mask,
-    "settings": check_settings,
+    "renewal": check_renewal,
 }
 
 
@@ -164,8 +168,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "receipt": Receipt.decode,
     "order": Order.decode,
     "entry": Entry.decode,
-    "mask": Mask.decode,
-    "settings": CameraSettings.decode,
+    "renewal": Renewal.decode,
 }
 
 
@@ -275,3 +278,85 @@ def test_the_limits_of_orders_and_reports_are_those_of_the_code() -> None:
         f"after {RECEIVED_PAUSE_MS // 1000} s.",
     ):
         assert told in messages, told
+
+
+def test_a_ticket_follows_its_cddl_and_what_that_forbids_is_refused() -> None:
+    def read(body: bytes) -> object:
+        return Ticket.from_json(json.dumps(cbor2.loads(body)))
+
+    said = WIRE.json["ticket"]
+    assert holds("ticket", cbor2.dumps(said))
+    ticket = Ticket.from_json(json.dumps(said))
+    assert ticket.code == code_of(bytes(range(16)))
+    assert ticket.to_json().strip() == BLOCKS["json", "ticket"].strip()
+    for data in damaged(said):
+        assert holds("ticket", data) or refused(read, data, WireError)
+
+
+def test_what_a_gateway_asks_with_follows_its_cddl() -> None:
+    key = keys.new_signing_key()
+    body = {
+        "detector": "gw-001",
+        "code": WIRE.json["ticket"]["code"],
+        "csr": pem_of(request("gw-001", key)),
+        "seal_key": keys.encode_public(X25519PrivateKey.generate().public_key()),
+    }
+    assert schemas.Enrolment.model_validate(body).model_dump() == body
+    assert holds("enrolment", cbor2.dumps(body))
+    assert read_request(body["csr"].encode(), "gw-001") == key.public_key()
+    for data in damaged(body):
+        assert not holds("enrolment", data)
+        assert refused(lambda data: schemas.Enrolment.model_validate(cbor2.loads(data)), data, ValueError)
+
+
+def test_the_kept_answer_is_proven_as_the_document_says(vectors: Callable[[str], Any]) -> None:
+    said = vectors("grant.json")
+    assert holds("grant", cbor2.dumps(said))
+    for data in damaged(said):
+        assert not holds("grant", data)
+        assert refused(lambda data: Grant.from_json(json.dumps(cbor2.loads(data)).encode()), data, WireError)
+    city = json.dumps(said["city"], sort_keys=True, separators=(",", ":"))
+    proven = cbor2.dumps(["gw-1", said["certificate"], said["ca"], city, said["broker_url"]])
+    assert holds("proven", proven)
+    signer = x509.load_pem_x509_certificate(said["proof_chain"].encode()).public_key()
+    assert isinstance(signer, ec.EllipticCurvePublicKey)
+    signer.verify(base64.b64decode(said["proof"]), b"mimamori/enrolment/1" + proven, ec.ECDSA(hashes.SHA256()))
+
+
+def _told(certificate: x509.Certificate) -> list[str]:
+    """Return what the document's table would say of a certificate, its times in days."""
+    name = str(certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+    days = str((certificate.not_valid_after_utc - certificate.not_valid_before_utc).days)
+    if certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        return [f"`{name}`", "", "", days]
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    urns = names.get_values_for_type(x509.UniformResourceIdentifier)
+    told = f"URI `{urns[0]}`" if urns else "its DNS names and IP addresses"
+    oid_names = {"1.3.6.1.5.5.7.3.1": "serverAuth", "1.3.6.1.5.5.7.3.2": "clientAuth"}
+    usages = [oid_names.get(one.dotted_string, "emailProtection") for one in usage]
+    assert profile.subject_of(certificate) is not None or not urns
+    return [f"`{name}`", told, ", ".join(usages), days]
+
+
+def test_certificates_are_what_the_table_says(tmp_path: Path) -> None:
+    now = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
+    authority = Authority.create(tmp_path, "tsukuba", now=now)
+    key = keys.new_signing_key().public_key()
+    profiles = (profile.gateway("gw-001"), profile.service("gate"), profile.broker(["localhost", "127.0.0.1"]))
+    made = [authority.root, authority.issuing, *(authority.issue(one, key, now=now) for one in profiles)]
+    filled = {"{city}": "tsukuba", "{YYYY-MM-DD}": "2026-11-26", "{program}": "gate", "{id}": "gw-001"}
+    rows = [row[1:] for row in WIRE.rows("12. Enrolment")[-5:]]
+    for blank, value in filled.items():
+        rows = [[cell.replace(blank, value) for cell in row] for row in rows]
+    assert rows == [_told(one) for one in made]
+
+
+def test_the_limits_of_enrolment_are_those_of_the_code() -> None:
+    limits, rates = WIRE.section("11. Limits"), EnrolmentLimits()
+    assert f"{MAX_OCTETS:,} octets; request 4,096, key 256" in limits
+    told = re.findall(r"per minute (\d+) of a gateway, (\d+) of an address, (\d+) in all", limits)
+    assert told == [tuple(one.split()[0] for one in (rates.per_detector, rates.per_client, rates.overall))]
+    assert f"good for {GOOD_FOR_MS // 3_600_000} hours" in WIRE.section("12. Enrolment")
+    assert ENROL_PATH in TEXT
+    assert RENEW_PATH in TEXT
