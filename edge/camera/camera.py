@@ -349,7 +349,7 @@ class Camera:
 
         def hear(piece: av.AudioFrame, at_ms: int) -> None:
             levels = ear.hear(piece, at_ms)
-            if levels is not None:
+            if levels is not None and self._state not in {"no-mask", MOVED}:
                 self.recorder.hear(at_ms, levels)
 
         self.source.hear = hear

@@ -122,6 +122,7 @@ class Recorder:
         except (OSError, RingError, SegmentError) as error:
             self._fail("disk", "disk-full", error)
         self._thumbnail = None
+        self._sounds.clear()  # what goes on may be under other rules
         self._began = self._began if self._began != "next" else reason
 
     def fps_centi(self) -> int:
@@ -273,6 +274,7 @@ class Recorder:
             log.error("recording.failed", extra={"reason": type(error).__name__, "state": trouble})
         self.trouble = trouble
         writer, self._writer, self._encoder = self._writer, None, None
+        self._thumbnail = None  # when it goes on, another mask may be in force
         if writer is not None:
             writer.abandon()
             self.ring.leave(writer)
