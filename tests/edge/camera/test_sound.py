@@ -1,6 +1,7 @@
 """The sound gate: right levels of what is loud, and nothing at all of what is not."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.camera import sound
+from edge.camera import filming, sound
 from edge.camera.sound import Level, SoundGate
+from edge.config import BrokerConfig, EdgeConfig
 from edge.errors import SoundError
 from firmware_sim.street.noise import Noise
 from wire.camera_settings import CameraSettings
 from wire.errors import MessageError
+from wire.sections import KeyFiles
 
 SETTINGS = CameraSettings(1, is_sound_approved=True, sound_opinion="審議会 2026-3", sound_limit_db=90)
 AT_MS = 1_795_560_000_000
@@ -175,3 +178,14 @@ def test_levels_are_read_as_they_were_written(pairs: list[tuple[int, int]]) -> N
 def test_no_octets_but_levels_are_read_as_levels(data: bytes) -> None:
     with pytest.raises(MessageError):
         sound.decode(data + b"\xff")
+
+
+def test_what_a_gateway_writes_of_sound_can_be_read_again(tmp_path: Path) -> None:
+    """The gate as the agent plugs it into the camera."""
+    keys = KeyFiles(tmp_path / "city.json", tmp_path / "signing.pem")
+    config = EdgeConfig("tsukuba", "gate-1", tmp_path, keys, BrokerConfig("mqtt://127.0.0.1"))
+    make = filming._senses(config).ear
+    assert make is not None
+    written = make(SETTINGS).hear(_piece(_tone(-6)), AT_MS)
+    assert written is not None
+    assert abs(max(one.level_db for one in sound.decode(written)) - 114) < 0.3
