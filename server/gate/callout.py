@@ -6,20 +6,25 @@ that answers for them. While the gate or the database is away nobody new comes i
 
 import asyncio
 import datetime as dt
+import hashlib
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 
 from server.enrolment.authority import serial_of
 from server.enrolment.profile import Subject, subject_of
+from server.errors import KeysError
 from server.gate import rights, token
 from server.gate.errors import RefusedError
 from server.gate.metrics import GateMetrics
@@ -35,6 +40,7 @@ ACCOUNT: Final = "CITY"
 """The broker's account of all clients; the gate itself is in `SYS`."""
 _QUEUE: Final = "gate"
 _AT_ONCE: Final = 32
+_ID: Final = re.compile(r"[A-Za-z0-9_:-]{1,80}")
 
 
 @dataclass(slots=True)
@@ -77,7 +83,10 @@ class Callout:
         with self.metrics.answer_s.time():
             answer = await self.answer(message.data)
         if answer and message.reply:
-            await message.respond(answer)
+            try:
+                await message.respond(answer)
+            except NatsError as error:  # the broker asks again when the client does; the others must be answered
+                log.warning("answer.unsent", extra={"error": type(error).__name__})
 
     async def answer(self, data: bytes) -> bytes:
         """Return the signed answer to one question, nothing where there is nobody to answer."""
@@ -92,6 +101,10 @@ class Callout:
         except RefusedError as error:
             self._count(error.reason, request.client_id)
             return writer.refuse(request, error.reason, now_s=int(time.time()))
+        except KeysError as error:
+            log.error("program.unknown", extra={"error": type(error).__name__})  # noqa: TRY400 - the kind says it all
+            self._count("no-program-key", request.client_id)
+            return writer.refuse(request, "no-program-key", now_s=int(time.time()))
         except (DatabaseError, OSError, TimeoutError) as error:
             self.metrics.database_errors.inc()
             log.warning("database.down", extra={"error": type(error).__name__})
@@ -123,15 +136,19 @@ class Callout:
         """Refuse who is not on the list.
 
         Our programs have their certificates before there is a database to list them. So they are known by their keys,
-        which never change, until the list says otherwise.
+        which never change; the list can only put them out. Whoever has the issuing key can give any number to any key:
+        that is why the key is compared, too.
         """
+        if subject.kind == "service":
+            if certificate.public_key() != self.program_key(subject.id):
+                raise RefusedError("not-on-the-list")
+        elif found is None:
+            raise RefusedError("not-on-the-list")
         if found is not None:
             if not found.is_good:
                 raise RefusedError("taken-back")
-            if (found.kind, found.holder) != (subject.kind, subject.id):
+            if (found.kind, found.holder, found.key_sha256) != (subject.kind, subject.id, _key_sha256(certificate)):
                 raise RefusedError("not-on-the-list")
-        elif subject.kind != "service" or certificate.public_key() != self.program_key(subject.id):
-            raise RefusedError("not-on-the-list")
 
     def _holder(self, chain: Sequence[str]) -> tuple[Subject, x509.Certificate]:
         """Return whom the client's certificate names, and the certificate."""
@@ -158,5 +175,10 @@ class Callout:
         log.warning("client.refused", extra={"reason": reason, "detector": _shown(client_id)})
 
 
+def _key_sha256(certificate: x509.Certificate) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(certificate.public_key().public_bytes(serialization.Encoding.DER, form)).digest()
+
+
 def _shown(client_id: str) -> str:
-    return client_id if client_id.replace("-", "").replace("_", "").replace(":", "").isalnum() else ""
+    return client_id if _ID.fullmatch(client_id) else ""

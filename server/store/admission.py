@@ -13,9 +13,9 @@ _QUIET_S: Final = 10.0
 """After so long without a word the connection is tried: a half-open one would be silent for ever."""
 
 _STANDINGS: Final = """
-SELECT c.serial, c.kind, c.subject,
+SELECT c.serial, c.kind, c.subject, c.key_sha256,
     c.revoked_at IS NULL AND c.not_before <= now() AND c.not_after > now()
-    AND (c.kind <> 'gateway' OR (d.id IS NOT NULL AND d.revoked_at IS NULL))
+    AND (c.kind <> 'gateway' OR (d.revoked_at IS NULL AND coalesce(sha256(d.public_key) = c.key_sha256, false)))
 FROM certificate AS c LEFT JOIN detector AS d ON c.kind = 'gateway' AND d.id = c.subject
 WHERE c.serial = ANY(%(serials)s)
 """
@@ -28,11 +28,14 @@ class Standing:
     Attributes:
         kind: of the holder, "gateway" or "service".
         holder: a detector's id, a program's name.
-        is_good: in force, not taken back, and nor is the detector.
+        key_sha256: of the key that it was issued for, SubjectPublicKeyInfo.
+        is_good: in force, not taken back, and nor is the detector, whose key it is of: api may write certificates down
+            for whatever key, but no gateway's key without a code that the city made.
     """
 
     kind: str
     holder: str
+    key_sha256: bytes
     is_good: bool
 
 
@@ -44,7 +47,7 @@ async def standings(conn: Connection, serials: Collection[str]) -> dict[str, Sta
     """
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(_STANDINGS, {"serials": list(serials)})
-        return {serial: Standing(kind, holder, is_good) for serial, kind, holder, is_good in await cursor.fetchall()}
+        return {row[0]: Standing(*row[1:]) for row in await cursor.fetchall()}
 
 
 async def changes(conn: Connection) -> AsyncGenerator[None]:

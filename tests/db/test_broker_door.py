@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import hashlib
 import signal
 import ssl
 import subprocess
@@ -15,7 +16,7 @@ import aiomqtt
 import psycopg
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization
 
 from server import keys as server_keys
 from server.config import BrokerConfig, ServerConfig
@@ -47,6 +48,11 @@ class Papers:
     @property
     def serial(self) -> str:
         return authority.serial_of(self.certificate)
+
+    @property
+    def spki(self) -> bytes:
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self.certificate.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 @dataclass
@@ -91,9 +97,11 @@ class Door:
         self.enlist(papers)
         return papers
 
-    def enlist(self, papers: Papers) -> None:
+    def enlist(self, papers: Papers, *, is_its_key: bool = True) -> None:
         made = papers.certificate
-        values = [papers.serial, papers.detector, made.fingerprint(hashes.SHA256())]
+        if is_its_key:
+            self.run("UPDATE detector SET public_key = %s WHERE id = %s", [papers.spki, papers.detector])
+        values = [papers.serial, papers.detector, hashlib.sha256(papers.spki).digest()]
         self.run(_CERTIFICATE, [*values, made.not_valid_before_utc, made.not_valid_after_utc])
 
     def run(self, statement: str, values: list[object]) -> None:
@@ -269,6 +277,28 @@ async def test_an_expired_certificate_does_not_come_in(door: Door) -> None:
 
 async def test_a_certificate_that_is_not_on_the_list_does_not_come_in(door: Door) -> None:
     assert not await _comes_in(door.client(door.papers("gw-001", is_listed=False)))
+
+
+async def test_a_certificate_that_is_on_the_list_for_another_key_than_the_gateways_does_not_come_in(door: Door) -> None:
+    """Whoever has taken the API over has the issuing key and may write certificates down, but no gateway's key."""
+    rightful, forged = door.papers("gw-001"), door.papers("gw-001", is_listed=False)
+    door.enlist(forged, is_its_key=False)
+    assert not await _comes_in(door.client(forged))
+    assert await _comes_in(door.client(rightful))
+
+
+async def test_a_program_that_is_on_the_list_does_not_come_in_with_another_key(door: Door) -> None:
+    stem = door.folder / "ingest"
+    key = vault.signing_key(stem.with_suffix(".key"))
+    made = door.city.issue(profile.service("ingest"), key.public_key(), now=door.now)
+    vault.write(stem.with_suffix(".pem"), door.city.chain_pem(made).encode(), mode=0o644)
+    forged = Papers("ingest", made, stem.with_suffix(".pem"), stem.with_suffix(".key"))
+    listed = _CERTIFICATE.replace("'gateway'", "'service'")
+    times = [made.not_valid_before_utc, made.not_valid_after_utc]
+    door.run(listed, [forged.serial, "ingest", hashlib.sha256(forged.spki).digest(), *times])
+    assert not await _comes_in(door.client(forged, "ingest:1"))
+    async with door.program("ingest"):
+        pass
 
 
 async def test_a_revoked_certificate_does_not_come_in(door: Door) -> None:
