@@ -94,7 +94,7 @@ async def issue_settings(
     """Return the sequence of the order and the settings: the last that were given, with `changes` and a new version.
 
     Args:
-        conn: of the owner or of api.
+        conn: of the owner.
         signer: of the city.
         detector: id of the gateway.
         changes: fields of CameraSettings, all but the version.

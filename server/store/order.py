@@ -77,7 +77,7 @@ async def add(conn: Connection, *, detector: str, kind: str, body: Mapping[str, 
     """Return the sequence of a new order; the gate sends it as soon as this is committed.
 
     Args:
-        conn: of the owner or of api.
+        conn: of the owner.
         detector: id of the gateway.
         kind: see wire/orders.py.
         body: of that kind. Keys of footage in it are left out: the gate adds them.

@@ -138,7 +138,7 @@ async def hall(db: ServerConfig) -> AsyncIterator[Hall]:
 
 async def test_orders_of_a_gateway_are_numbered_without_a_gap_also_when_given_at_once(hall: Hall) -> None:
     async def give() -> int:
-        async with await connect(hall.config.dsn("api")) as conn:
+        async with await connect(hall.config.dsn()) as conn:
             return await orders.add(conn, detector="gw-1", kind="thaw", body={"case": "c"}, now_ms=NOW_MS)
 
     assert sorted(await asyncio.gather(*(give() for _ in range(12)))) == list(range(1, 13))
@@ -500,6 +500,9 @@ async def test_every_command_can_be_issued(hall: Hall, command: Any) -> None:
         ("gate", "UPDATE gateway_order SET body = ''"),
         ("gate", "INSERT INTO gateway_order VALUES ('gw-1', 1, 'thaw', '', now())"),
         ("api", "UPDATE gateway_order SET state = 'done'"),
+        ("api", "INSERT INTO gateway_order VALUES ('gw-1', 1, 'export', '', now())"),
+        ("api", "SELECT 1 FROM gateway_order"),
+        ("api", "SELECT 1 FROM gateway_log"),
         ("api", "INSERT INTO gateway_log VALUES ('gw-1')"),
         ("ingest", "SELECT 1 FROM gateway_order"),
         ("notify", "SELECT 1 FROM gateway_log"),
