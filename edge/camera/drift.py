@@ -71,6 +71,8 @@ class Limits:
         least_cells: of the picture's 48, that they must come from.
         least_in_place: features that lie just where they lay and show that nothing moved, where `least_agreeing` are
             not to be had: over 480 turned views no more than 6 did so by chance.
+        again_share: of all features that could, those that must lie where they lay for a strange place to be the same
+            again: of 250 drops of heavy rain, up to 17 (0.07) lie where others lay.
     """
 
     moved_share: float = 0.02
@@ -83,6 +85,7 @@ class Limits:
     least_agreeing: int = 12
     least_cells: int = 5
     least_in_place: int = 9
+    again_share: float = 0.1
 
     def measure(self, shift: Shift) -> float:
         """Return how large a movement is: above 1 the camera has moved."""
@@ -229,7 +232,12 @@ class Watch:
     def _is_again(self, before: Features, now: Features) -> bool:
         """Return whether two views show the same place, from wherever."""
         there, moved = before.in_place(now), before.shift(now)
-        is_there = there and there.agreeing >= self.limits.least_in_place and there.cells >= self.limits.least_cells
+        is_there = (
+            there
+            and there.agreeing >= self.limits.least_in_place
+            and there.cells >= self.limits.least_cells
+            and there.share >= self.limits.again_share
+        )
         return bool(is_there or (moved and self._is_sure(moved)))
 
     def _odd(self, meanwhile: Verdict = Verdict.SAME) -> Verdict:
