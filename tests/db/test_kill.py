@@ -61,7 +61,8 @@ async def test_a_killed_ingest_loses_and_doubles_nothing(town: Town, broker: Any
     await town.ingest.close()
     config_file = tmp_path / "mimamori.toml"
     config = configuration.parse({"state_dir": str(town.config.state_dir), "database": {"url": town.config.dsn()},
-                                  "broker": {"url": broker.url}, "clock": town.config.clock.to_table()})  # fmt: skip
+                                  "broker": {"url": broker.url, "tls": False},
+                                  "clock": town.config.clock.to_table()})  # fmt: skip
     config_file.write_text(config.to_toml())
     detectors = [_Detector(town, name) for name in ("gw-1", "gw-2")]
     sending = asyncio.gather(*(detector.run("127.0.0.1", broker.port) for detector in detectors))

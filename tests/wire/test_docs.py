@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge import lanes, reports
-from edge.agent import UNDER_WAY
+from edge.parts import UNDER_WAY
 from server.api import schemas
 from server.api.rates import EnrolmentLimits
 from server.enrolment import profile

@@ -92,7 +92,9 @@ def test_no_thumbnail_of_an_earlier_mask_outlives_a_failure(tmp_path: Path, monk
     key = strand.unwrap("gate-1", item.head.strand_id, item.head.strand_wrapped, city_key)
     (jpeg,) = [content for record, content in segment.opened(item.path, key) if record.kind == "thumbnail"]
     assert item.head.mask_version == 2
-    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE).max() < 4
+    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert shown is not None
+    assert shown.max() < 4
     ring.close()
 
 

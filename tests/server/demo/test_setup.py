@@ -17,7 +17,9 @@ from server.supervisor import Supervisor
 def _settings(state_dir: Path, metrics_port: int) -> config.ServerConfig:
     counted = {"metrics_port": metrics_port}
     broker = {"mqtt_port": 1, "nats_port": 2}
-    return config.parse({"state_dir": str(state_dir), "broker": broker, "ingest": counted, "notify": counted})
+    return config.parse(
+        {"state_dir": str(state_dir), "broker": broker, "ingest": counted, "notify": counted, "gate": counted}
+    )
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) -> None:
@@ -46,5 +48,5 @@ def test_a_server_leaves_the_state_directory_of_another_alone(tmp_path: Path) ->
 
 
 def test_a_program_that_nobody_can_ask_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ingest\.metrics_port"):
+    with pytest.raises(ConfigError, match=r"gate\.metrics_port"):
         server_parts(_settings(tmp_path, metrics_port=0), tmp_path / "mimamori.toml")
