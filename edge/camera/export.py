@@ -234,6 +234,7 @@ class Exporter:
 def _put(parcel: Parcel, name: str, clip: Clip, marked: io.BufferedRandom | None) -> Part:
     file = marked or clip.file
     try:
+        file.seek(0)  # a mark that failed has read of it
         digest = hashlib.file_digest(file, "sha256").digest()
         file.seek(0)
         parcel.put(name, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import tempfile
 import zipfile
@@ -44,11 +45,14 @@ class Archive:
         """
         try:
             self._zip = zipfile.ZipFile(file)
+            octets = file.seek(0, os.SEEK_END)
         except _DAMAGE as error:
             raise ArchiveError("no archive") from error
         members = self._zip.infolist()
         if len(members) > MAX_MEMBERS or any(item.compress_type != zipfile.ZIP_STORED for item in members):
             raise ArchiveError("an archive of another kind")
+        if sum(item.file_size for item in members) > octets:
+            raise ArchiveError("members that lie over each other")  # a thousand could share the same 32 MB
 
     @property
     def names(self) -> list[str]:

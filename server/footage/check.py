@@ -151,14 +151,18 @@ def _stamp(documents: dict[str, bytes], manifest: Manifest, trust: Trust) -> Che
     if not trust.stamps:
         return Check("timestamp", "unchecked", "no certificate of the authority is given")
     try:
+        leaf = x509.load_pem_x509_certificates(documents.get(evidence.CERTIFICATES, b""))[0]
         answer = rfc3161_client.decode_timestamp_response(documents.get(evidence.TIMESTAMP, b""))
         builder = rfc3161_client.VerifierBuilder()
         for root in dict.fromkeys(trust.stamps):
             builder = builder.add_root_certificate(root)
         builder.build().verify_message(answer, documents[evidence.MANIFEST])
-    except (rfc3161_client.VerificationError, ValueError) as error:
+    except (rfc3161_client.VerificationError, ValueError, x509.InvalidVersion) as error:
         return Check("timestamp", "failed", str(error)[:150])
     stamped = answer.tst_info.gen_time
+    if not leaf.not_valid_before_utc <= stamped <= leaf.not_valid_after_utc:
+        # Whoever holds a key beyond its time, as a thief does, can write any time into a manifest, but into no stamp.
+        return Check("timestamp", "failed", f"{stamped:%Y-%m-%dT%H:%M:%SZ}: the certificate was not in force")
     late_s = round(stamped.timestamp() - manifest.made_at_ms / 1000)
     told = f"{stamped:%Y-%m-%dT%H:%M:%SZ}, {late_s:+d} s from the gateway's clock, {manifest.authority}"
     return Check("timestamp", "ok", told)

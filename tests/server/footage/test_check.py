@@ -2,8 +2,10 @@
 
 import datetime as dt
 import random
+import struct
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import httpx
@@ -12,9 +14,11 @@ import pytest
 
 from edge.camera.credential import Device
 from edge.camera.export import Exporter
+from edge.camera.timestamp import Authority as Tsa
 from server.footage.archive import identities_of
 from server.footage.check import Trust, certificates_of, examine, seconds_of
 from server.footage.errors import FootageError
+from tests import stamps
 from tests.certified import Authority
 from tests.footage import NOON_MS, Footage
 from tests.server.footage.conftest import Given
@@ -132,6 +136,54 @@ def test_a_compressed_archive_is_refused_unread(given: Given, tmp_path: Path) ->
     bomb = {**given.members, "README.txt": bytes(50_000_000)}
     path = given.sealed_again(tmp_path / "bomb.age", bomb, zipfile.ZIP_DEFLATED)
     assert look(given, path).failed == ("members",)
+
+
+def test_members_that_lie_over_each_other_are_refused_unread(given: Given, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.age"
+    path.write_bytes(pyrage.encrypt(_overlapping(50, bytes(100_000)), [given.officer.to_public()]))
+    report = look(given, path)
+    assert report.failed == ("members",)
+    assert report.checks[-1].found == "members that lie over each other"
+
+
+def _overlapping(count: int, last: bytes) -> bytes:
+    """Return an archive in which each member is all that follows its own head, the heads of the others too."""
+    data, heads = last, list[tuple[bytes, int, bytes]]()
+    for number in reversed(range(count)):
+        name = b"%03d.txt" % number
+        checks = struct.pack("<III", zlib.crc32(data), len(data), len(data))
+        heads.append((name, len(data), checks))
+        data = (
+            struct.pack("<IHHHHH", 0x04034B50, 20, 0, 0, 0, 33)
+            + checks
+            + struct.pack("<HH", len(name), 0)
+            + name
+            + data
+        )
+    listed = b""
+    for name, after, checks in reversed(heads):
+        at = len(data) - after - 30 - len(name)
+        listed += struct.pack("<IHHHHHH", 0x02014B50, 20, 20, 0, 0, 0, 33) + checks
+        listed += struct.pack("<HHHHHII", len(name), 0, 0, 0, 0, 0, at) + name
+    return data + listed + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count, count, len(listed), len(data), 0)
+
+
+def test_an_export_that_was_stamped_when_its_certificate_had_ended_is_found(given: Given, tmp_path: Path) -> None:
+    """As a thief makes one, who writes a time into the manifest at which the certificate was in force."""
+    footage = Footage(tmp_path / "footage")
+    segments = footage.record(NOON_MS, 5)
+    until = dt.datetime.fromtimestamp(NOON_MS / 1000, dt.UTC) + dt.timedelta(hours=1)
+    assert until < dt.datetime.now(dt.UTC)
+    own = given.authority.device("gw-1", until=until)
+    device = Device("mimamori", "gw-1", own.key, own.chain_pem, "mimamori-edge 0.1.0")
+    order = Export("e-3", "case-1", NOON_MS, NOON_MS + 5_000, str(given.officer.to_public()), strands=footage.strands)
+    with stamps.serving(tmp_path / "tsa") as tsa, httpx.Client() as client:
+        authority = Tsa.load(tsa.url, tsa.root)
+        made = Exporter(tmp_path / "exports", device, authority, client, lambda: NOON_MS + 60_000).make(order, segments)
+        trust = Trust((given.authority.root,), certificates_of(tsa.root))
+    report = look(given, made.path, trust)
+    assert report.failed == ("timestamp",)
+    assert report.checks[-1].found.endswith("the certificate was not in force")
 
 
 def test_an_export_of_another_city_is_not_believed(given: Given) -> None:
