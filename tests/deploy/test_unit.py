@@ -28,6 +28,7 @@ def settings() -> dict[str, list[str]]:
         ("Type", "notify"), ("Restart", "always"), ("ProtectSystem", "strict"), ("NoNewPrivileges", "yes"),
         ("PrivateTmp", "yes"), ("StateDirectory", "mimamori"), ("CapabilityBoundingSet", ""), ("User", "mimamori"),
         ("DevicePolicy", "closed"), ("UMask", "0077"), ("LimitCORE", "0"),
+        ("MemorySwapMax", "0"),
     ],
 )  # fmt: skip
 def test_the_unit_confines_and_restarts_the_program(name: str, value: str) -> None:
