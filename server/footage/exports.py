@@ -106,8 +106,10 @@ class Uploads:
         return await self._now(part)
 
     async def _begin(self, row: ExportRow, part: Part, sealed_at_ms: int) -> None:
+        # Of a gateway whose clock ran ahead, no later try would be newer.
+        begun_ms = min(sealed_at_ms, self.now_ms())
         async with self._pool.connection() as conn:
-            if not await store.begin(conn, part.export, part.sha256, parts=part.parts, begun_ms=sealed_at_ms):
+            if not await store.begin(conn, part.export, part.sha256, parts=part.parts, begun_ms=begun_ms):
                 raise UploadConflictError
         log.info("export.begun", extra={"count": part.parts, "resumed": row.state != "expected"})
         for path in await asyncio.to_thread(list, self._folder.glob(f"{part.export}.*{ARRIVING}")):

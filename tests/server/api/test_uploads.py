@@ -213,6 +213,15 @@ async def test_a_newer_try_takes_the_place_of_an_older_one_and_never_the_other_w
     assert on_disk(town) == {"e-1.age": newer + bytes(PART_OCTETS)}
 
 
+async def test_a_clock_that_ran_ahead_keeps_no_later_try_out(client: Client, town: ServerConfig) -> None:
+    one, small = client(), b"made again, by the right time"
+    ahead_ms = wall_ms() + 100 * 365 * 86_400_000
+    assert (await put(one, sender().sign(part(0), at_ms=ahead_ms))).json()["state"] == "arriving"
+    await asyncio.sleep(0.01)
+    assert (await put(one, sender().sign(part(0, small), at_ms=wall_ms()))).json()["state"] == "whole"
+    assert on_disk(town) == {"e-1.age": small}
+
+
 async def test_a_whole_that_is_not_what_was_signed_is_refused_and_may_be_brought_again(
     client: Client, town: ServerConfig
 ) -> None:
