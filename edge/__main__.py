@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,8 @@ def run(
         config.check_distinct(configs, files)
     except ConfigError as error:
         raise _stop_with(str(error)) from error
+    # Memory holds pictures that are not painted yet, and the keys of footage: it goes to no disk, see core(5).
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     if asyncio.run(_run(configs, metrics_port, notify.Notifier.of(os.environ, os.getpid()))):
         raise typer.Exit(EXIT_RESTART)
 

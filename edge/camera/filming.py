@@ -37,6 +37,7 @@ EXPORTS: Final = "exports"
 REFERENCE: Final = "view.cbor"
 _STAMP_S: Final = 10.0
 _AGAIN_S: Final = 60.0
+_TRIES: Final = 3 * 24 * 60
 _ROOM_MB: Final = 200
 """What an export leaves free beyond what recording does."""
 
@@ -114,7 +115,11 @@ class Filming:
         return {**self.camera.handlers(), Export: self._export}
 
     async def _export(self, order: Export) -> Mapping[str, Any]:
-        """Make an export and bring it, however long the city cannot be reached."""
+        """Make an export and bring it, though the city cannot be reached for three days.
+
+        Raises:
+            BringError: it could not in all that time; the same order again only brings it.
+        """
         self._sweep()
         with httpx.Client(timeout=_STAMP_S) as asking:
             async with httpx.AsyncClient(timeout=bring.TIMEOUT, verify=_trust(self.config)) as bringing:
@@ -123,12 +128,13 @@ class Filming:
                     segments=self.camera.segments_in,
                     bearer=lambda: Bearer(self._sender(), bringing, self.camera.clock.now_ms),
                 )
-                while True:
+                for _ in range(_TRIES):
                     try:
                         return await exports.carry_out(order)
                     except BringError:
                         self.counts["export_delays"] += 1
                         await asyncio.sleep(_AGAIN_S)
+                return await exports.carry_out(order)
 
     def _sender(self) -> Sender:
         return Sender(self.config.city, self.config.detector, self.proof.key)

@@ -68,7 +68,7 @@ class EnrolmentLimits:
     """How often gateways may ask for a certificate, in the notation of `limits`.
 
     Attributes:
-        per_detector: for one detector, as the request claims.
+        per_detector: for one detector, as the request claims, from one client: nobody uses up another's.
         per_client: from one address, or one IPv6 network of 64 bits; a city's gateways may share one.
         overall: of everybody.
     """
@@ -95,7 +95,8 @@ class EnrolmentRates:
         Raises:
             TooManyError: it is over a limit.
         """
-        keys = {"client": _network(address), "detector": detector, "all": _ALL}
+        network = _network(address)
+        keys = {"client": network, "detector": f"{detector} {network}", "all": _ALL}
         for name, limit in self._limits.items():
             if not await self._limiter.hit(limit, "enrolment", name, keys[name]):
                 raise TooManyError(await _wait_s(self._limiter, limit, "enrolment", name, keys[name]))

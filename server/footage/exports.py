@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 FOLDER: Final = "exports"
 SUFFIX: Final = ".age"
 ARRIVING: Final = ".arriving"
+FREE_OCTETS: Final = 1_000_000_000
+"""No export takes these: the database and the logs may be on the same disk."""
 
 
 class UploadConflictError(ServerError):
@@ -148,6 +152,8 @@ def runs(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 def _write(path: Path, part: Part) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if shutil.disk_usage(path.parent).free < FREE_OCTETS:
+        raise OSError(errno.ENOSPC, "the rest is for the database and the logs")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         view, at = memoryview(part.data), part.offset

@@ -23,7 +23,8 @@ from server.store import gateway_log
 from server.store import order as orders
 from server.store.connection import Connection, DatabaseError, connect, is_connection_lost
 from server.store.order import DueOrder, Outcome
-from wire import topics
+from wire import cbor, topics
+from wire.errors import WireError
 from wire.keys import load_signing_key
 from wire.retry import stop_if_cancelled, wait_s
 
@@ -146,10 +147,12 @@ class OrderDesk:
         said = {"detector": order.detector, "sequence": order.sequence, "kind": order.kind}
         try:
             payload = await self.dispatcher.envelope(conn, order, now_ms)
-        except UnfitOrderError as error:
-            await orders.settle(conn, order.detector, order.sequence, Outcome("refused", error.reason), now_ms=now_ms)
+        except (UnfitOrderError, WireError, cbor.CborError, KeyError, TypeError, ValueError) as error:
+            # A row that nobody can read must not keep the others waiting.
+            reason = error.reason if isinstance(error, UnfitOrderError) else "malformed"
+            await orders.settle(conn, order.detector, order.sequence, Outcome("refused", reason), now_ms=now_ms)
             self.metrics.settled.labels("refused").inc()
-            log.warning("order.unfit", extra={**said, "reason": error.reason})
+            log.warning("order.unfit", extra={**said, "reason": reason})
             self._wake.set()
             return
         # First the row: an order that is sent twice does no harm, one that is sent for ever without a pause does.

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiomqtt
 import psycopg
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -17,7 +18,7 @@ from server import keys as server_keys
 from server.config import CityConfig, ServerConfig
 from server.gate.dispatch import Dispatcher, UnfitOrderError
 from server.gate.order_metrics import OrderMetrics
-from server.gate.orders import pause_ms
+from server.gate.orders import OrderDesk, pause_ms
 from server.gate.reports import Reporter
 from server.orders import audit, issue
 from server.store import gateway_log
@@ -289,6 +290,18 @@ async def test_nothing_is_exported_without_a_key_to_seal_to_or_to_open_with(hall
     await hall.owner.execute("UPDATE detector SET seal_key = NULL")
     with pytest.raises(UnfitOrderError, match="no-seal-key"):
         await hall.envelope(2)
+
+
+async def test_an_order_that_nobody_can_read_is_refused_and_keeps_none_waiting(hall: Hall, broker: Any) -> None:
+    sequence = await hall.add("thaw")
+    await hall.owner.execute(r"UPDATE gateway_order SET body = '\xff'")
+    desk = OrderDesk(hall.config, hall.dispatcher, hall.reporter, hall.metrics, lambda: NOW_MS)
+    (found,) = await orders.due(hall.gate, city=CITY, now_ms=NOW_MS)
+    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+        await desk._send_one(client, hall.gate, found)
+    settled = await hall.order(sequence)
+    assert (settled.state, settled.reason) == ("refused", "malformed")
+    assert await hall.due() == []
 
 
 async def test_a_log_is_kept_as_it_was_signed_and_a_report_that_comes_again_changes_nothing(hall: Hall) -> None:

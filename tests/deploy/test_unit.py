@@ -27,7 +27,7 @@ def settings() -> dict[str, list[str]]:
     [
         ("Type", "notify"), ("Restart", "always"), ("ProtectSystem", "strict"), ("NoNewPrivileges", "yes"),
         ("PrivateTmp", "yes"), ("StateDirectory", "mimamori"), ("CapabilityBoundingSet", ""), ("User", "mimamori"),
-        ("DevicePolicy", "closed"), ("UMask", "0077"), ("LimitCORE", "0"),
+        ("DevicePolicy", "closed"), ("UMask", "0077"), ("LimitCORE", "1"),
         ("MemorySwapMax", "0"),
     ],
 )  # fmt: skip
