@@ -1,4 +1,4 @@
-"""How a gateway brings a sealed export to the city: parts of one file over HTTPS, each signed; see docs/WIRE.md.
+"""How a gateway brings a sealed export to the city: parts of one file over HTTPS, each signed; see docs/FOOTAGE.md.
 
 A part says of which whole it is, so that parts of two tries never mix. The server may lose none that it acknowledged
 and takes each as often as it comes.

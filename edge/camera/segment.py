@@ -4,7 +4,7 @@ A file is a CBOR sequence (RFC 8742) of byte strings: the head; for each record 
 the tail. A record is sealed on its own, so that a power cut takes the open second and nothing before it. The sealed
 contents, opened and put together, are a fragmented MP4: "init", then one "second" after the other.
 
-docs/WIRE.md says what is hashed and sealed over which octets. Nothing here needs a video library.
+docs/FOOTAGE.md says what is hashed and sealed over which octets. Nothing here needs a video library.
 """
 
 import hashlib

@@ -33,7 +33,7 @@ _signed = APIKeyHeader(
     name="Authorization",
     scheme_name="gateway",
     auto_error=False,
-    description="`COSE` and the base64url of a question signed by the gateway, docs/WIRE.md",
+    description="`COSE` and the base64url of a question signed by the gateway, docs/FOOTAGE.md",
 )
 _COMMON: Final = (problems.NOT_FOUND, problems.INVALID, problems.TOO_MANY, problems.INTERNAL, problems.UNAVAILABLE)
 ExportId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["export-0001"])]

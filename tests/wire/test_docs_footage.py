@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from edge.camera import segment
+from edge.camera import segment, sound
 from edge.camera.parts import KINDS, MAX_HEAD_OCTETS, REASONS, Head, Record, Tail
 from edge.errors import SegmentError
 from privacy import masks
@@ -94,8 +94,9 @@ def check_segment(data: bytes, tmp_path: Path) -> None:
 
 
 def check_sound(data: bytes, _: Path) -> None:
-    assert cbor2.loads(data) == [[START_MS + 250, 953]]
-    assert holds("sound", data)
+    levels = [sound.Level(START_MS + 250, 95.3)]
+    assert sound.encode(levels) == data
+    assert sound.decode(data) == levels
 
 
 def check_attest(data: bytes, _: Path) -> None:
@@ -147,6 +148,7 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "head": (HEAD, Head.decode),
     "record": (CLEAR[0], Record.decode),
     "tail": (TAIL, Tail.decode),
+    "sound": (HEX["sound"], sound.decode),
     "attest": (HEX["attest"], Attest.decode),
     "upload": (HEX["upload"], upload.Part.decode),
 }
@@ -161,7 +163,7 @@ def test_what_the_cddl_forbids_the_code_refuses(rule: str) -> None:
         assert holds(rule, spoilt) or refused(read, spoilt, WireError)
 
 
-@pytest.mark.parametrize("rule", ["mask", "settings", "head", "attest", "upload"])
+@pytest.mark.parametrize("rule", ["mask", "settings", "head", "sound", "attest", "upload"])
 def test_a_new_field_is_within_the_cddl_and_the_code(rule: str) -> None:
     data, read = READERS[rule]
     more = cbor2.dumps({**cbor2.loads(data), 99: {"new": True}})
