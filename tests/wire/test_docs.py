@@ -355,7 +355,7 @@ def test_certificates_are_what_the_table_says(tmp_path: Path) -> None:
 def test_the_limits_of_enrolment_are_those_of_the_code() -> None:
     limits, rates = WIRE.section("11. Limits"), EnrolmentLimits()
     assert f"{MAX_OCTETS:,} octets; request 4,096, key 256" in limits
-    told = re.findall(r"per minute (\d+) of a gateway, (\d+) of an address, (\d+) in all", limits)
+    told = re.findall(r"per minute (\d+) for a gateway from an address, (\d+) from an address, (\d+) in all", limits)
     assert told == [tuple(one.split()[0] for one in (rates.per_detector, rates.per_client, rates.overall))]
     assert f"good for {GOOD_FOR_MS // 3_600_000} hours" in WIRE.section("12. Enrolment")
     assert ENROL_PATH in TEXT
