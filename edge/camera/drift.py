@@ -6,11 +6,21 @@ The rules:
 - Three looks in a row that show the camera elsewhere, or another scene, mean that it has moved. That holds for good:
   through restarts, and though it be turned back by hand; only another mask ends it. A bump that swings back does not.
 - Where there is too little to see (dark, fog, covered) nobody can tell: that is said, and recording goes on.
+- So it is where rain or snow hides the place for now: of what we knew, a little still lies where it lay. A strange
+  place must be seen again by far more than that.
 - Light and weather change what things look like. Views are therefore added, each only while it is recognised by one
   that was accepted before, and lies where the *original* lay: many small steps do not lead away.
 - A file that is there but cannot be read was once written, so a view had been learnt. To learn anew might accept a
   turned camera: it counts as moved. So does a reference of a later mask than the one in force. Without a file, or with
   one of an earlier mask, the view is learnt.
+
+Where it ends:
+
+- At night in pouring rain a move may be found late, or only when the rain lets up; until then the looks say BLIND.
+- Where writing or dirt amid the picture turns with the camera, a move that leaves nothing of the old view takes
+  about eight looks; if it lies in five cells of the picture or more, it passes for the place itself.
+- What stands before nearly all of the picture for three looks, as a lorry parked there, is another scene: MOVED.
+- A street so built that its corners lie where ours lay is not told from ours.
 """
 
 import enum
@@ -44,6 +54,21 @@ _NOVEL_SHARE: Final = 0.6
 _REMEMBERED_LOOKS: Final = 3
 _ACCEPT_EVERY_LOOKS: Final = 12
 _RASTER: Final = 1024
+_OWN_TIMES: Final = 20
+"""What lies where *we* knew it must be so many times fewer than what lies where the look before had it, before a place
+is called strange. Over three looks it was more than 1/6 of that in pouring rain at night (600 times), and less than
+1/40 after a turn in dry weather (200 times)."""
+_STUCK_LOOKS: Final = 8
+"""If all that is ours lies in one corner for so long, it is dirt or writing that turned with the camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """What one odd look showed: how many features another look shares with it, and which of ours lie in place."""
+
+    again: int = 0
+    own: int = 0
+    own_cells: frozenset[int] = frozenset()
 
 
 class Verdict(enum.StrEnum):
@@ -71,8 +96,6 @@ class Limits:
         least_cells: of the picture's 48, that they must come from.
         least_in_place: features that lie just where they lay and show that nothing moved, where `least_agreeing` are
             not to be had: over 480 turned views no more than 6 did so by chance.
-        again_share: of all features that could, those that must lie where they lay for a strange place to be the same
-            again: of 250 drops of heavy rain, up to 17 (0.07) lie where others lay.
     """
 
     moved_share: float = 0.02
@@ -85,7 +108,6 @@ class Limits:
     least_agreeing: int = 12
     least_cells: int = 5
     least_in_place: int = 9
-    again_share: float = 0.1
 
     def measure(self, shift: Shift) -> float:
         """Return how large a movement is: above 1 the camera has moved."""
@@ -113,7 +135,7 @@ class Watch:
     _learning: list[Features] = field(default_factory=list)
     _recent: deque[Features] = field(default_factory=lambda: deque(maxlen=_REMEMBERED_LOOKS))
     _strange: Features | None = None
-    _odd_looks: int = 0
+    _odd: deque[_Odd] = field(default_factory=lambda: deque(maxlen=_STUCK_LOOKS))
     _since_accepted: int = _ACCEPT_EVERY_LOOKS
     _useful: list[int] = field(default_factory=list)
     _is_unsaved: bool = False
@@ -162,7 +184,7 @@ class Watch:
         if not self._reference.views:
             return self._learn(now)
         if now.aspect and abs(now.aspect / self._reference.views[0].aspect - 1) > 0.01:
-            return self._odd()  # another shape of picture: the mask lies elsewhere
+            return self._count(_Odd())  # another shape of picture: the mask lies elsewhere
         number, shift = self._recognise(now)
         if shift is None:
             return self._unknown(now)
@@ -170,8 +192,9 @@ class Watch:
         size = self.limits.measure(shift)
         if size > 1:
             self._strange = now
-            return self._odd()
-        self._strange, self._odd_looks = None, 0
+            return self._count(_Odd(shift.agreeing))
+        self._strange = None
+        self._odd.clear()
         if size <= self.limits.accepted_share:
             self._accept(now, shift)
         self._recent.append(now)
@@ -184,8 +207,8 @@ class Watch:
         if self._learning:
             shift = self._learning[0].shift(now, _NEAR_SHARE)
             if shift is None or not self._is_sure(shift) or limits.measure(shift) > limits.accepted_share:
-                return self._odd(Verdict.LEARNING)
-        self._odd_looks = 0
+                return self._count(_Odd(), Verdict.LEARNING)
+        self._odd.clear()
         self._learning.append(now)
         if len(self._learning) < limits.learnt_looks:
             return Verdict.LEARNING
@@ -225,24 +248,37 @@ class Watch:
         if not self._has_plenty(now):
             return Verdict.BLIND
         before, self._strange = self._strange, now
-        if not (before and self._is_again(before, now)):
-            self._odd_looks = 0  # nothing of it seen twice: drops, snow or noise rather than a place
-        return self._odd(Verdict.BLIND)
+        again = self._again(before, now) if before else 0
+        if not again:
+            self._odd.clear()  # nothing of it seen twice: drops, snow or noise rather than a place
+        own = max((view.lying(now) for view in self._reference.views), key=len)
+        return self._count(_Odd(again, len(own), own.cell_numbers), Verdict.BLIND)
 
-    def _is_again(self, before: Features, now: Features) -> bool:
-        """Return whether two views show the same place, from wherever."""
+    def _again(self, before: Features, now: Features) -> int:
+        """Return how many features show that two views are of the same place, from wherever; 0: too few."""
         there, moved = before.in_place(now), before.shift(now)
-        is_there = (
-            there
-            and there.agreeing >= self.limits.least_in_place
-            and there.cells >= self.limits.least_cells
-            and there.share >= self.limits.again_share
-        )
-        return bool(is_there or (moved and self._is_sure(moved)))
+        counts = [moved.agreeing if moved and self._is_sure(moved) else 0]
+        if there and there.agreeing >= self.limits.least_in_place and there.cells >= self.limits.least_cells:
+            counts.append(there.agreeing)
+        return max(counts)
 
-    def _odd(self, meanwhile: Verdict = Verdict.SAME) -> Verdict:
-        self._odd_looks += 1
-        return self._latch("moved") if self._odd_looks >= self.limits.looks else meanwhile
+    def _count(self, odd: _Odd, meanwhile: Verdict = Verdict.SAME) -> Verdict:
+        self._odd.append(odd)
+        return self._latch("moved") if self._is_elsewhere() else meanwhile
+
+    def _is_elsewhere(self) -> bool:
+        """Return whether the odd looks in a row are enough, and show another place rather than ours in bad sight.
+
+        Where nothing holds still but rain before a dark street, the few things that shine through are "seen again",
+        look by look, as those of a strange place are. But ours lie where we knew some of them.
+        """
+        last = list(self._odd)[-self.limits.looks :]
+        if len(last) < self.limits.looks:
+            return False
+        if sum(odd.own for odd in last) * _OWN_TIMES <= sum(odd.again for odd in last):
+            return True
+        is_corner = len(frozenset[int]().union(*(odd.own_cells for odd in self._odd))) < self.limits.least_cells
+        return is_corner and len(self._odd) == self._odd.maxlen
 
     def _latch(self, reason: str) -> Verdict:
         log.warning("camera.moved", extra={"version": self._reference.mask_version, "reason": reason})

@@ -84,7 +84,12 @@ class Features:
     @property
     def cells(self) -> int:
         """Return in how many of the picture's cells there are features."""
-        return len(np.unique(_cell(self.points, self.aspect)))
+        return len(self.cell_numbers)
+
+    @property
+    def cell_numbers(self) -> frozenset[int]:
+        """Return in which of the picture's cells there are features."""
+        return frozenset(np.unique(_cell(self.points, self.aspect)).tolist())
 
     def shift(self, now: Self, within: float | None = None) -> Shift | None:
         """Return how `now` is moved against this view, None where too few features agree on one movement.
@@ -122,6 +127,11 @@ class Features:
         share = len(here) / max(1, min(len(self), len(now)))
         matrix = np.array([[1.0, 0.0, by[0]], [0.0, 1.0, by[1]]])
         return Shift(float(by[0]), float(by[1]), 0.0, 0.0, len(here), cells, share, matrix)
+
+    def lying(self, now: Self) -> Self:
+        """Return those of the features of `now` that lie where one of ours lay, and look like it."""
+        there = self._pairs(now, _PLACE_SHARE, _MAX_BITS_IN_PLACE)[1]
+        return type(self)(now.points[there], now.bits[there], now.aspect)
 
     def recurring(self, others: Sequence[Self], within: float) -> Self:
         """Return those of our features that were there in at least half of the other views."""

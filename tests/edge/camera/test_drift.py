@@ -112,6 +112,17 @@ def test_rain_through_dusk_and_a_clear_night_after_it_raise_no_alarm(
     assert set(pole.looks(watch, 20)) == {Verdict.SAME}
 
 
+def test_an_hour_of_pouring_rain_before_a_dark_street_is_no_strange_place(
+    pole: Pole, learnt: Callable[..., Watch]
+) -> None:
+    watch = learnt()
+    pole.scene.conditions = Conditions(rain=1.0)
+    pole.hour(18.5)
+    wet = pole.looks(watch, 720)
+    assert wet.count(Verdict.BLIND) > 360
+    assert Verdict.MOVED not in wet
+
+
 @pytest.mark.parametrize("conditions", [Conditions(noise=12), Conditions(fog=0.9), Conditions(darkness=1.0)])
 def test_noise_fog_and_sudden_dark_raise_no_alarm(
     pole: Pole, learnt: Callable[..., Watch], conditions: Conditions
@@ -200,6 +211,30 @@ def test_clock_and_name_in_the_picture_do_not_hide_a_move(
     watch = learnt()
     pole.scene.conditions = Conditions(view=View(pan_px=share * WIDTH))
     assert [watch.see(written(pole.grey())) for _ in range(LOOKS_IN_20_S)][-1] == Verdict.MOVED
+
+
+def test_writing_amid_the_picture_does_not_hide_a_move_for_a_minute(pole: Pole, tmp_path: Path) -> None:
+    def written() -> NDArray[np.uint8]:
+        grey = pole.grey()
+        cv2.putText(grey, "CAM-01 KAKOGAWA", (180, 150), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255,), 2)
+        return grey
+
+    pole.hour(22)
+    watch = Watch.open(tmp_path / "a.ref", 1, pole.exclude)
+    assert [watch.see(written()) for _ in range(8)][-1] == Verdict.SAME
+    pole.scene.conditions = Conditions(view=View(pan_px=1.5 * WIDTH))
+    assert [watch.see(written()) for _ in range(12)][-1] == Verdict.MOVED
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+@pytest.mark.parametrize("pan", [-1.5, 1.5])
+def test_a_camera_turned_away_by_night_is_found_in_other_streets_too(tmp_path: Path, seed: int, pan: float) -> None:
+    pole = Pole(Scene(WIDTH, HEIGHT, seed), np.zeros((HEIGHT, WIDTH), bool))
+    pole.hour(22)
+    watch = Watch.open(tmp_path / "a.ref", 1, None)
+    assert pole.looks(watch, 8)[-1] == Verdict.SAME
+    pole.scene.conditions = Conditions(view=View(pan_px=pan * WIDTH))
+    assert pole.looks(watch, LOOKS_IN_20_S)[-1] == Verdict.MOVED
 
 
 def test_paint_beyond_the_mask_does_not_hide_a_move(pole: Pole, tmp_path: Path) -> None:
