@@ -107,6 +107,8 @@ class Uploads:
             have = await store.parts(conn, part.export, part.sha256)
         if len(have) == part.parts:
             await self._finish(part, path)
+        elif not have:  # it has ended meanwhile: what we wrote belongs to nothing
+            await asyncio.to_thread(path.unlink, missing_ok=True)
         return await self._now(part)
 
     async def _begin(self, row: ExportRow, part: Part, sealed_at_ms: int) -> None:
@@ -121,10 +123,7 @@ class Uploads:
 
     async def _finish(self, part: Part, path: Path) -> None:
         """Give the file its name if it is what the gateway signed; the export is refused if not."""
-        try:
-            size = await asyncio.to_thread(_named, path, self._folder / f"{part.export}{SUFFIX}", part.sha256)
-        except FileNotFoundError:
-            return  # another request for the same last part was quicker
+        size = await asyncio.to_thread(_named, path, self._folder / f"{part.export}{SUFFIX}", part.sha256)
         async with self._pool.connection() as conn:
             await store.settle(conn, part.export, part.sha256, size)
         if size is None:
@@ -167,17 +166,28 @@ def _write(path: Path, part: Part) -> None:
 
 
 def _named(path: Path, target: Path, sha256: bytes) -> int | None:
-    """Return the size of a file whose SHA-256 is right and that now has its name; None where it is not, and is gone."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").digest()
-        size = os.fstat(file.fileno()).st_size
-    if found != sha256:
-        path.unlink(missing_ok=True)
+    """Return the size of a file whose SHA-256 is right and that now has its name; None where it is not, and is gone.
+
+    Where the whole has its name already, another request for the last part was quicker, or we were killed just then.
+    """
+    size = _size_if(path, sha256)
+    if size is not None:
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(target)
+        _sync(target.parent)
+        return size
+    path.unlink(missing_ok=True)
+    return _size_if(target, sha256)
+
+
+def _size_if(path: Path, sha256: bytes) -> int | None:
+    """Return the size of a file if that is its SHA-256."""
+    try:
+        with path.open("rb") as file:
+            is_right = hashlib.file_digest(file, "sha256").digest() == sha256
+            return os.fstat(file.fileno()).st_size if is_right else None
+    except FileNotFoundError:
         return None
-    with contextlib.suppress(FileNotFoundError):
-        path.replace(target)
-    _sync(target.parent)
-    return size
 
 
 def _sync(folder: Path) -> None:
