@@ -17,6 +17,7 @@ DURATION ?= 0
 HEADLESS ?=
 # make test, make fuzz
 TESTS        ?=
+WORKERS      ?= 3
 FUZZ_SECONDS ?= 60
 
 # make bench, make bench-core, make soak
@@ -74,8 +75,8 @@ demo: $(STAMP) ## the whole town on this machine; Ctrl-C stops it
 	@$(BIN)/mimamori demo --state '$(STATE)' --speed $(SPEED) --port $(PORT) --duration $(DURATION) \
 	  $(if $(filter-out 0 false no,$(HEADLESS)),--headless,)
 
-test: $(STAMP) python-peers debian ## all tests; TESTS=tests/wire for some
-	@$(BIN)/pytest $(TESTS)
+test: $(STAMP) python-peers debian ## all tests; TESTS=tests/wire for some, WORKERS=0 one after the other
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 debian: ## install the Debian packages that tests want, where that is possible
 	@sh scripts/debian-packages $(DEBIAN)

@@ -102,5 +102,5 @@ def test_a_town_runs_until_it_is_told_to_stop(city_file: Path) -> None:
 def test_a_run_without_a_town_says_so(tmp_path: Path) -> None:
     done = _run("run", "--dir", str(tmp_path))
     assert done.returncode == 1
-    assert "town.json" in done.stderr
+    assert "town.json" in done.stderr.replace("\n", "")
     assert "Traceback" not in done.stderr

@@ -27,7 +27,7 @@ from tests.system.village import Village
 from wire import keys
 from wire.verdict import Report
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 
 CASE, CAMERA = "case-7", town.CAMERA
 BLACK = 16
