@@ -23,8 +23,11 @@ _JAPANESE: Final = {
     "journal.renewed": "記録を新規作成",
     "gateway.started": "機器を起動",
     "footage.deleted": "映像を削除",
-    "mask.set": "マスクを設定",
+    "footage.missing": "映像が失われた",
+    "camera.state": "カメラの状態",
     "camera.moved": "カメラが動いた",
+    "mask.missing": "マスクがない",
+    "settings.missing": "市の設定がない",
 }
 _STYLES: Final = {"order.forged": "red", "order.failed": "red", "order.refused": "yellow", "journal.renewed": "red"}
 
