@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from edge.durable import DurableFile, named_errors
 from edge.errors import JournalBrokenError, JournalError, JournalFullError
 from wire import entry as entries
+from wire.durable import DurableFile, FileKind, run
 from wire.entry import Entry
 from wire.errors import MessageError
 
@@ -38,6 +38,15 @@ CREATE TABLE IF NOT EXISTS command (
     sequence INTEGER PRIMARY KEY, kind TEXT NOT NULL, digest BLOB NOT NULL, encoded BLOB, entry INTEGER NOT NULL,
     is_open INTEGER NOT NULL);
 """
+_KIND: Final = FileKind(
+    "journal",
+    failed=lambda error: f"the journal cannot be used: {type(error).__name__}",
+    error=JournalError,
+    full=JournalFullError,
+    broken=JournalBrokenError,
+    min_pages=32,
+    lay_out=lambda database: run(database, _SCHEMA),
+)
 
 
 def wall_ms() -> int:
@@ -71,7 +80,7 @@ class Journal:
         Raises:
             JournalError: in use by another process, of another layout, or the disk refuses.
         """
-        file = DurableFile.open(path, _SCHEMA, max_bytes=max_bytes)
+        file = DurableFile.open(path, _KIND, max_bytes=max_bytes, may_renew=True)
         try:
             epoch, made_at_ms = _stated(file, now_ms())
             journal = cls(file, now_ms, max_bytes * 2 // 5, epoch, made_at_ms)
@@ -240,7 +249,10 @@ def look(path: Path, n: int, *, verify: bool) -> Look:
     """
     if not path.exists():
         raise JournalError("there is no journal yet")
-    with named_errors(), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
+    with (
+        _KIND.named_errors(),
+        contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found,
+    ):
         found.execute("BEGIN")  # one moment for all that follows
         epoch = int(found.execute("SELECT epoch FROM state").fetchone()[0])
         total, settled = found.execute("SELECT count(*), coalesce(sum(is_settled), 0) FROM entry").fetchone()

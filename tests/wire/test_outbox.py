@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from wire.errors import OutboxBrokenError, OutboxError
 from wire.messages import Receipt
@@ -107,26 +105,6 @@ def test_a_second_process_is_kept_out(path: Path, outbox: Outbox) -> None:
     Outbox.open(path, max_bytes=MIB).close()
 
 
-def test_a_directory_that_is_not_there_is_an_outbox_error(tmp_path: Path) -> None:
-    with pytest.raises(OutboxError, match="cannot open"):
-        Outbox.open(tmp_path / "gone" / "outbox.db", max_bytes=MIB)
-
-
-def test_a_directory_in_the_place_of_the_file_is_an_outbox_error(tmp_path: Path) -> None:
-    (tmp_path / "outbox.db").mkdir()
-    with pytest.raises(OutboxError):
-        Outbox.open(tmp_path / "outbox.db", max_bytes=MIB)
-
-
-@given(st.binary(min_size=512, max_size=5_000))  # what is shorter SQLite takes for a file just made
-@settings(max_examples=30)
-def test_a_file_that_is_no_outbox_is_an_outbox_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    path = tmp_path_factory.mktemp("foreign") / "outbox.db"
-    path.write_bytes(data)
-    with pytest.raises(OutboxError):
-        Outbox.open(path, max_bytes=MIB)
-
-
 def test_a_damaged_outbox_makes_room_for_a_new_one_with_its_own_epoch(path: Path) -> None:
     with Outbox.open(path, max_bytes=MIB) as outbox:
         epoch = outbox.epoch
@@ -143,19 +121,6 @@ def test_a_damaged_outbox_makes_room_for_a_new_one_with_its_own_epoch(path: Path
         assert outbox.put(1, 1, sealed) == 1
         assert outbox.broken_file is not None
         assert outbox.broken_file.read_bytes() == octets
-
-
-def test_a_file_damaged_while_it_is_open_is_said_to_be_damaged(path: Path) -> None:
-    with Outbox.open(path, max_bytes=MIB) as outbox:
-        for number in range(80):
-            outbox.put(1, number, lambda *_: bytes(3_000))
-        outbox._fold_log()
-        with path.open("r+b") as file:
-            file.seek(4_096)
-            file.write(b"\xff" * 100_000)
-        outbox._database.execute("PRAGMA shrink_memory")  # what is cached is not read again
-        with pytest.raises(OutboxBrokenError):
-            outbox.pending(100)
 
 
 def test_an_outbox_of_a_later_layout_is_left_alone(path: Path) -> None:

@@ -165,7 +165,7 @@ def test_every_put_is_synced_before_it_is_acknowledged(tmp_path: Path) -> None:
     # No journal of the kernel's to look into: SQLite's own word, for put and journal.
     with Outbox.open(tmp_path / "outbox.db", max_bytes=MIB) as outbox:
         said: list[str] = []
-        outbox._database.set_trace_callback(said.append)
+        outbox._file._database.set_trace_callback(said.append)
         outbox.put(1, 1, lambda _epoch, _sequence: b"x")
         outbox.journal(b"x", 1)
     pragmas = [statement for statement in said if "synchronous" in statement]
