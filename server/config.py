@@ -20,7 +20,7 @@ from server.errors import ConfigError
 from wire.clock import Clock
 
 DEFAULT_FILE: Final = Path(".mimamori/mimamori.toml")
-ROLES: Final = ("mimamori", "ingest", "api", "notify", "gate")
+ROLES: Final = ("mimamori", "ingest", "api", "notify", "gate", "warden", "ledger", "clerk")
 """Database roles: the owner, and one of least rights for each process."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,253}|[0-9A-Fa-f:.]{2,45}")

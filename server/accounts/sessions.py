@@ -37,10 +37,10 @@ class SessionRules:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One signed-in guardian on one device."""
+    """One account signed in on one device."""
 
     token_hash: bytes
-    guardian_id: str
+    account_id: str
 
 
 def hash_of(token: str) -> bytes:
@@ -56,7 +56,7 @@ class Sessions:
         self._now_ms = now_ms
         self.rules = rules or SessionRules()
 
-    async def open(self, guardian_id: str, *, replacing: str | None = None) -> str:
+    async def open(self, account_id: str, *, replacing: str | None = None) -> str:
         """Return the token of a new session; a session the browser had before (`replacing`) ends."""
         token = secrets.token_urlsafe(32)
         now_ms = self._now_ms()
@@ -64,7 +64,7 @@ class Sessions:
         async with self._pool.connection() as conn:
             if replacing:
                 await rows.end(conn, hash_of(replacing))
-            await rows.add(conn, hash_of(token), guardian_id, now_ms=now_ms, expires_at_ms=lasts_ms)
+            await rows.add(conn, hash_of(token), account_id, now_ms=now_ms, expires_at_ms=lasts_ms)
         return token
 
     async def find(self, token: str) -> Session | None:
@@ -77,7 +77,7 @@ class Sessions:
                 return None
             if now_ms - found.used_at_ms >= self.rules.touch_s * 1000:
                 await rows.touch(conn, token_hash, now_ms=now_ms)
-        return Session(token_hash, found.guardian_id)
+        return Session(token_hash, found.account_id)
 
     async def end(self, token: str) -> None:
         """End the session of `token`; nothing happens when there is none."""

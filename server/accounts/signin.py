@@ -61,7 +61,7 @@ class SignIn:
         self._at_once = asyncio.Semaphore(limits.at_once)
 
     async def check(self, login: str, code: str) -> str:
-        """Return the id of the guardian who has `login` and `code`.
+        """Return the id of the account that has `login` and `code`.
 
         Raises:
             TooManyTriesError: before anything is looked up.
@@ -81,7 +81,7 @@ class SignIn:
         if not found or not fits:
             raise WrongCodeError
         await self._limiter.clear(self._per_login, key)
-        return found.guardian_id
+        return found.account_id
 
     async def _spend(self, limit: RateLimitItem, key: str) -> None:
         if not await self._limiter.hit(limit, key):

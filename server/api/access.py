@@ -72,7 +72,7 @@ async def _grant(
     if "\0" in ward_id:
         raise problems.ProblemError(problems.NOT_FOUND)
     async with parts.pool.connection() as conn:
-        grant = await family.grant(conn, session.guardian_id, ward_id, at_ms=parts.config.clock.now_ms())
+        grant = await family.grant(conn, session.account_id, ward_id, at_ms=parts.config.clock.now_ms())
     if grant is None:
         raise problems.ProblemError(problems.NOT_FOUND)
     return grant

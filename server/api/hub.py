@@ -72,7 +72,7 @@ class Hub:
             self._close(boxes[0], "crowded")
         wards = frozenset(ward_ids)
         known = {ward_id: event_id for ward_id, event_id in cursor.items() if ward_id in wards}
-        box = Mailbox(session.token_hash, session.guardian_id, wards, known)
+        box = Mailbox(session.token_hash, session.account_id, wards, known)
         self._boxes.setdefault(session.token_hash, []).append(box)
         for ward_id in wards:
             self._by_ward.setdefault(ward_id, set()).add(box)

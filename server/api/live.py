@@ -75,7 +75,7 @@ async def get_live(
 ) -> StreamingResponse:
     """First the current place of every ward and the events since `Last-Event-ID`, then each as it happens."""
     async with parts.pool.connection() as conn:
-        wards = await family.wards(conn, session.guardian_id, at_ms=parts.config.clock.now_ms())
+        wards = await family.wards(conn, session.account_id, at_ms=parts.config.clock.now_ms())
     cursor = decode_cursor(last_event_id or "")
     return StreamingResponse(
         stream(parts.hub, session, [ward.id for ward in wards], cursor=cursor),

@@ -18,10 +18,10 @@ async def get_me(parts: PartsNow, session: SessionNow) -> Me:
     config, clock = parts.config, parts.config.clock
     now_ms = clock.now_ms()
     async with parts.pool.connection() as conn:
-        guardian = await family.guardian(conn, session.guardian_id)
+        guardian = await family.guardian(conn, session.account_id)
         if guardian is None:
             raise problems.ProblemError(problems.NOT_SIGNED_IN)
-        wards = await family.wards(conn, session.guardian_id, at_ms=now_ms)
+        wards = await family.wards(conn, session.account_id, at_ms=now_ms)
     return Me(
         guardian=Guardian.model_validate(guardian),
         city=City.model_validate(config.city),

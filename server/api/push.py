@@ -26,7 +26,7 @@ async def put_subscription(parts: PartsNow, session: SessionNow, body: PushSubsc
         raise problems.ProblemError(problems.INVALID)
     async with parts.pool.connection() as conn:
         await subscriptions.put(
-            conn, session.guardian_id, endpoint=body.endpoint, p256dh=body.keys.p256dh, auth=body.keys.auth
+            conn, session.account_id, endpoint=body.endpoint, p256dh=body.keys.p256dh, auth=body.keys.auth
         )
 
 
@@ -39,4 +39,4 @@ async def put_subscription(parts: PartsNow, session: SessionNow, body: PushSubsc
 async def delete_subscription(parts: PartsNow, session: SessionNow, body: PushEndpoint) -> None:
     """Send no more notices to this browser; nothing happens when it had none."""
     async with parts.pool.connection() as conn:
-        await subscriptions.delete(conn, session.guardian_id, body.endpoint)
+        await subscriptions.delete(conn, session.account_id, body.endpoint)

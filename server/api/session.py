@@ -42,16 +42,16 @@ def _set_cookie(response: Response, parts: Parts, token: str, *, max_age_s: int)
 async def post_session(parts: PartsNow, body: SignIn, response: Response, old: _Token = None) -> SignedIn:
     """Check a login and its code and set the session cookie; a session this browser had before ends."""
     try:
-        guardian_id = await parts.signin.check(body.login, body.code)
+        account_id = await parts.signin.check(body.login, body.code)
     except WrongCodeError:
         parts.metrics.signins.labels("wrong").inc()
         raise problems.ProblemError(problems.WRONG_CODE) from None
     except TooManyTriesError as error:
         parts.metrics.signins.labels("limited").inc()
         raise problems.ProblemError(problems.TOO_MANY, {"retry-after": str(error.retry_after_s)}) from None
-    token = await parts.sessions.open(guardian_id, replacing=old)
+    token = await parts.sessions.open(account_id, replacing=old)
     async with parts.pool.connection() as conn:
-        guardian = await family.guardian(conn, guardian_id)
+        guardian = await family.guardian(conn, account_id)
     parts.metrics.signins.labels("right").inc()
     _set_cookie(response, parts, token, max_age_s=parts.sessions.rules.absolute_s)
     return SignedIn(guardian=Guardian.model_validate(guardian))

@@ -29,7 +29,7 @@ _TELL: Final = """
         FROM told JOIN push_subscription AS s ON s.guardian_id = told.guardian_id
         UNION ALL
         SELECT told.id, told.guardian_id, 'mail', ''
-        FROM told JOIN guardian AS g ON g.id = told.guardian_id AND g.has_email
+        FROM told JOIN account AS g ON g.id = told.guardian_id AND g.has_email
         ON CONFLICT (event_id, guardian_id, channel, target) DO NOTHING
         RETURNING event_id
     )

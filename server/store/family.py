@@ -126,7 +126,7 @@ async def grant(conn: Connection, guardian_id: str, ward_id: str, *, at_ms: int)
 async def guardian(conn: Connection, guardian_id: str) -> GuardianRow | None:
     """Return a guardian's name and language."""
     async with conn.cursor(row_factory=class_row(GuardianRow)) as cursor:
-        await cursor.execute("SELECT name_ja, name_en, language FROM guardian WHERE id = %s", (guardian_id,))
+        await cursor.execute("SELECT name_ja, name_en, language FROM account WHERE id = %s", (guardian_id,))
         return await cursor.fetchone()
 
 

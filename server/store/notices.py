@@ -46,7 +46,7 @@ SELECT t.id, t.event_id, t.channel, t.target, t.attempts, t.is_repeat,
     ) AS may_know
 FROM taken AS t
 JOIN event AS e ON e.id = t.event_id
-JOIN guardian AS g ON g.id = t.guardian_id
+JOIN account AS g ON g.id = t.guardian_id
 LEFT JOIN push_subscription AS s
     ON s.guardian_id = t.guardian_id
     AND s.id = CASE WHEN t.channel = 'push' AND t.target ~ '^[0-9]{1,18}$' THEN t.target::bigint END

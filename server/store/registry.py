@@ -102,7 +102,7 @@ class NewWatch:
 
 async def allow_swaps(conn: Connection) -> None:
     """Let rows of this transaction pass on what is unique, as two logins that change hands: its end is what counts."""
-    await conn.execute("SET CONSTRAINTS tag_static_id, guardian_login_key DEFERRED")
+    await conn.execute("SET CONSTRAINTS tag_static_id, account_login_key DEFERRED")
 
 
 async def save_city(conn: Connection, city: CityRow) -> None:
@@ -183,7 +183,7 @@ async def list_wards(dsn: str) -> list[NewWard]:
 
 async def code_hashes(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
     """Return the code hashes of those guardians that are there."""
-    rows = await conn.execute("SELECT id, code_hash FROM guardian WHERE id = ANY(%s)", (list(ids),))
+    rows = await conn.execute("SELECT id, code_hash FROM account WHERE id = ANY(%s)", (list(ids),))
     return {row[0]: row[1] for row in await rows.fetchall()}
 
 
@@ -191,7 +191,7 @@ async def save_guardians(conn: Connection, guardians: Sequence[NewGuardian]) -> 
     """Write guardians; the language that one has chosen stays."""
     async with conn.cursor() as cursor:
         await cursor.executemany(
-            """INSERT INTO guardian (id, login, code_hash, name_ja, name_en, email, language)
+            """INSERT INTO account (id, login, code_hash, name_ja, name_en, email, language)
                VALUES (%s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (id) DO UPDATE SET
                    login = excluded.login, code_hash = excluded.code_hash, name_ja = excluded.name_ja,

@@ -7,7 +7,7 @@ from psycopg import sql
 
 from server.store.errors import StoreError
 
-_OWN_ROLES = ("ingest", "api", "notify", "gate")
+_OWN_ROLES = ("ingest", "api", "notify", "gate", "warden", "ledger", "clerk")
 
 
 def set_passwords(dsn: str, passfile: Path) -> None:

@@ -11,9 +11,9 @@ from server.store.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class LoginRow:
-    """A guardian's id and the Argon2id hash of their code."""
+    """A An account's id and the Argon2id hash of its code."""
 
-    guardian_id: str
+    account_id: str
     code_hash: str
 
 
@@ -21,26 +21,26 @@ class LoginRow:
 class SessionRow:
     """A session in force and when it was last used."""
 
-    guardian_id: str
+    account_id: str
     used_at_ms: int
 
 
 async def login(conn: Connection, name: str) -> LoginRow | None:
     """Return who has the login `name`."""
     async with conn.cursor(row_factory=class_row(LoginRow)) as cursor:
-        await cursor.execute("SELECT id AS guardian_id, code_hash FROM guardian WHERE login = %s", (name,))
+        await cursor.execute("SELECT id AS account_id, code_hash FROM account WHERE login = %s", (name,))
         return await cursor.fetchone()
 
 
-async def add(conn: Connection, token_hash: bytes, guardian_id: str, *, now_ms: int, expires_at_ms: int) -> None:
+async def add(conn: Connection, token_hash: bytes, account_id: str, *, now_ms: int, expires_at_ms: int) -> None:
     """Store a new session."""
     await conn.execute(
         """
-        INSERT INTO session (token_hash, guardian_id, created_at, last_used_at, expires_at)
-        VALUES (%(token_hash)s, %(guardian_id)s, to_timestamp(%(now_ms)s / 1000.0), to_timestamp(%(now_ms)s / 1000.0),
+        INSERT INTO session (token_hash, account_id, created_at, last_used_at, expires_at)
+        VALUES (%(token_hash)s, %(account_id)s, to_timestamp(%(now_ms)s / 1000.0), to_timestamp(%(now_ms)s / 1000.0),
                 to_timestamp(%(expires_at_ms)s / 1000.0))
         """,
-        {"token_hash": token_hash, "guardian_id": guardian_id, "now_ms": now_ms, "expires_at_ms": expires_at_ms},
+        {"token_hash": token_hash, "account_id": account_id, "now_ms": now_ms, "expires_at_ms": expires_at_ms},
     )
 
 
@@ -49,7 +49,7 @@ async def find(conn: Connection, token_hash: bytes, *, now_ms: int, idle_ms: int
     async with conn.cursor(row_factory=class_row(SessionRow)) as cursor:
         await cursor.execute(
             """
-            SELECT guardian_id, (extract(epoch FROM last_used_at) * 1000)::bigint AS used_at_ms
+            SELECT account_id, (extract(epoch FROM last_used_at) * 1000)::bigint AS used_at_ms
             FROM session
             WHERE token_hash = %s AND expires_at > to_timestamp(%s / 1000.0)
               AND last_used_at > to_timestamp(%s / 1000.0)

@@ -134,7 +134,7 @@ async def access(
             """
             SELECT s.token_hash, g.ward_id
             FROM session AS s
-            LEFT JOIN guardianship AS g ON g.guardian_id = s.guardian_id
+            LEFT JOIN guardianship AS g ON g.guardian_id = s.account_id
                 AND g.since <= to_timestamp(%(town_ms)s / 1000.0) AND g.until > to_timestamp(%(town_ms)s / 1000.0)
             WHERE s.token_hash = ANY(%(token_hashes)s) AND s.expires_at > to_timestamp(%(wall_ms)s / 1000.0)
               AND s.last_used_at > to_timestamp(%(idle_since_ms)s / 1000.0)

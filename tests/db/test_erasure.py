@@ -47,7 +47,7 @@ WARDS = """
 INSERT INTO city VALUES ('mimamori', 'みまもり市', 'Mimamori City', 'Asia/Tokyo');
 INSERT INTO tag (id, city_id, kind, static_id, shard) VALUES ('t-1', 'mimamori', 'uid', '\\x0000000000000001', 1);
 INSERT INTO ward VALUES ('w-1', 'mimamori', 'ゆい', 'Yui', 't-1'), ('w-2', 'mimamori', 'そら', 'Sora', NULL);
-INSERT INTO guardian VALUES ('g-1', 'demo', 'x', '母', 'Mother');
+INSERT INTO account VALUES ('g-1', 'demo', 'x', '母', 'Mother');
 INSERT INTO guardianship (guardian_id, ward_id) VALUES ('g-1', 'w-1'), ('g-1', 'w-2');
 INSERT INTO event (ward_id, kind, at, received_at) VALUES ('w-1', 'sos', now(), now()), ('w-2', 'sos', now(), now());
 INSERT INTO notice (event_id, guardian_id, channel, target) SELECT id, 'g-1', 'mail', '' FROM event;

@@ -15,7 +15,7 @@ INSERT INTO city VALUES ('mimamori', 'みまもり市', 'Mimamori City', 'Asia/T
 INSERT INTO ward VALUES ('w-1', 'mimamori', 'ゆい', 'Yui'), ('w-2', 'mimamori', 'そら', 'Sora');
 INSERT INTO place VALUES ('p-1', 'mimamori', '学校', 'School', 'school', 34.5, 134.5, 60);
 INSERT INTO watch VALUES ('w-1', 'p-1', true, false, 60);
-INSERT INTO guardian VALUES ('g-1', 'one', 'x', '母', 'Mother', 'a@example.jp'),
+INSERT INTO account VALUES ('g-1', 'one', 'x', '母', 'Mother', 'a@example.jp'),
     ('g-2', 'two', 'x', '父', 'Father', NULL), ('g-3', 'three', 'x', '祖母', 'Grandmother', 'b@example.jp');
 INSERT INTO guardianship (guardian_id, ward_id) VALUES ('g-1', 'w-1'), ('g-2', 'w-1');
 INSERT INTO guardianship VALUES ('g-3', 'w-1', '-infinity', '2026-01-01');

@@ -41,7 +41,7 @@ INSERT INTO city VALUES ('mimamori', 'みまもり市', 'Mimamori City', 'Asia/T
 INSERT INTO tag (id, city_id, kind, static_id, shard) VALUES ('t-1', 'mimamori', 'uid', '\\x0000000000000001', 1),
     ('t-2', 'mimamori', 'uid', '\\x0000000000000002', 2);
 INSERT INTO ward VALUES ('w-1', 'mimamori', 'ゆい', 'Yui', 't-1'), ('w-2', 'mimamori', 'そら', 'Sora', 't-2');
-INSERT INTO guardian VALUES ('g-1', 'demo', 'x', '母', 'Mother'), ('g-2', 'other', 'x', '父', 'Father');
+INSERT INTO account VALUES ('g-1', 'demo', 'x', '母', 'Mother'), ('g-2', 'other', 'x', '父', 'Father');
 INSERT INTO guardianship (guardian_id, ward_id, since)
     VALUES ('g-1', 'w-1', '2026-01-01'), ('g-2', 'w-2', '2026-01-01');
 """

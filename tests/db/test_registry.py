@@ -15,7 +15,7 @@ from server.registry.importer import import_file
 
 pytestmark = pytest.mark.db
 Town = Any  # the class of the fixture lives in conftest.py, which tests cannot import
-TABLES = ("city", "detector", "tag", "ward", "guardian", "guardianship", "place", "watch", "push_subscription")
+TABLES = ("city", "detector", "tag", "ward", "account", "guardianship", "place", "watch", "push_subscription")
 
 
 def _state(town: Town) -> dict[str, list[Any]]:
@@ -42,7 +42,7 @@ async def test_keys_lie_wrapped_and_codes_hashed(town: Town) -> None:
     assert bytes.fromhex(key) not in wrapped
     with pytest.raises(KeysError):
         kek.unwrap(bytes(32), wrapped)
-    phc = town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0]
+    phc = town.ask("SELECT code_hash FROM account WHERE id = 'g-1'")[0][0]
     assert is_code_of(phc, "123456")
     assert "123456" not in phc
 
@@ -55,7 +55,7 @@ async def test_a_changed_registry_updates(town: Town) -> None:
     await town.import_again(changed)
     assert town.ask("SELECT id, tag_id FROM ward ORDER BY id") == [("w-1", "t-2"), ("w-2", "t-1"), ("w-3", "t-old")]
     assert town.ask("SELECT radius_m FROM place") == [(90,)]
-    assert is_code_of(town.ask("SELECT code_hash FROM guardian WHERE id = 'g-1'")[0][0], "999999")
+    assert is_code_of(town.ask("SELECT code_hash FROM account WHERE id = 'g-1'")[0][0], "999999")
 
 
 async def test_what_is_unique_may_change_hands(town: Town) -> None:
@@ -69,7 +69,7 @@ async def test_what_is_unique_may_change_hands(town: Town) -> None:
     wards[0]["tag"], wards[1]["tag"], wards[2]["tag"] = wards[1]["tag"], wards[2]["tag"], wards[0]["tag"]
     await town.import_again(registry)
     assert town.ask("SELECT tag_id FROM ward ORDER BY id") == [("t-2",), ("t-old",), ("t-1",)]
-    assert town.ask("SELECT login FROM guardian ORDER BY id") == [("other",), ("demo",)]
+    assert town.ask("SELECT login FROM account ORDER BY id") == [("other",), ("demo",)]
     assert town.ask("SELECT encode(static_id, 'hex') FROM tag WHERE kind <> 'eid' ORDER BY id DESC") == [
         ("0807060504030201",),
         ("0102030405060708",),
@@ -81,15 +81,15 @@ async def test_a_login_that_another_guardian_keeps_is_refused_whole(town: Town) 
     registry["guardians"] = [{**registry["guardians"][0], "login": "other"}]
     with pytest.raises(psycopg.errors.UniqueViolation):
         await town.import_again(registry)
-    assert town.ask("SELECT login FROM guardian ORDER BY id") == [("demo",), ("other",)]
+    assert town.ask("SELECT login FROM account ORDER BY id") == [("demo",), ("other",)]
 
 
 async def test_what_a_family_and_the_city_decided_survives_an_import(town: Town) -> None:
-    town.ask("UPDATE guardian SET language = 'en' WHERE id = 'g-1'")
+    town.ask("UPDATE account SET language = 'en' WHERE id = 'g-1'")
     town.ask("UPDATE detector SET revoked_at = now() WHERE id = 'gw-1'")
     town.ask("UPDATE guardianship SET until = now() WHERE guardian_id = 'g-2'")
     await town.import_again(town.registry)
-    assert town.ask("SELECT language FROM guardian WHERE id = 'g-1'") == [("en",)]
+    assert town.ask("SELECT language FROM account WHERE id = 'g-1'") == [("en",)]
     assert town.ask("SELECT revoked_at IS NULL FROM detector WHERE id = 'gw-1'") == [(False,)]
     assert town.ask("SELECT until < 'infinity' FROM guardianship WHERE guardian_id = 'g-2'") == [(True,)]
 

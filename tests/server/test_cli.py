@@ -90,7 +90,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 def test_roles_get_the_passwords_of_the_password_file(db: config.ServerConfig, tmp_path: Path) -> None:
     passfile = tmp_path / "pgpass"
     passfile.write_text(
-        "".join(f"*:5432:mimamori:{role}:pa:ss{role}\n" for role in ("ingest", "api", "notify", "gate"))
+        "".join(
+            f"*:5432:mimamori:{role}:pa:ss{role}\n"
+            for role in ("ingest", "api", "notify", "gate", "warden", "ledger", "clerk")
+        )
     )
     set_passwords(db.dsn(), passfile)
 

@@ -80,7 +80,7 @@ def town(db: ServerConfig, sql: Sql, code_hash: str) -> ServerConfig:
     """The configuration of a town with two families, keys and a map; its broker is not there."""
     for login in ("demo", "other", "ended"):
         sql(
-            "INSERT INTO guardian VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO account VALUES (%s, %s, %s, %s, %s, %s)",
             f"g-{login}",
             login,
             code_hash,

@@ -77,7 +77,7 @@ async def test_gateways_that_need_somebody_are_counted_and_not_named(client: Cli
 async def test_nothing_personal_reaches_logs_counters_or_errors(
     signed_in: SignIn, client: Client, sql: Sql, lines: io.StringIO
 ) -> None:
-    sql("UPDATE guardian SET name_ja = 'M4RK親', name_en = 'M4RK', email = 'M4RK@example.jp' WHERE id = 'g-demo'")
+    sql("UPDATE account SET name_ja = 'M4RK親', name_en = 'M4RK', email = 'M4RK@example.jp' WHERE id = 'g-demo'")
     sql("UPDATE ward SET name_ja = 'M4RK子', name_en = 'M4RK' WHERE id = 'ward-yui'")
     sql("UPDATE last_place SET lat_deg = 34.7777, lon_deg = 134.8888 WHERE ward_id = 'ward-yui'")
     sql("UPDATE place SET name_ja = 'M4RK所', name_en = 'M4RK'")

@@ -104,9 +104,9 @@ async def test_use_keeps_a_session_alive(signed_in: SignIn, sql: Sql) -> None:
 async def test_expired_sessions_are_swept(signed_in: SignIn, sql: Sql, app: FastAPI) -> None:
     await signed_in("demo")
     await signed_in("other")
-    sql("UPDATE session SET expires_at = now() WHERE guardian_id = 'g-demo'")
+    sql("UPDATE session SET expires_at = now() WHERE account_id = 'g-demo'")
     assert await app.state.parts.sessions.sweep() == 1
-    assert sql("SELECT guardian_id FROM session") == [("g-other",)]
+    assert sql("SELECT account_id FROM session") == [("g-other",)]
 
 
 async def test_guessing_is_stopped_for_one_login_and_not_for_another(client: Client) -> None:

@@ -23,7 +23,7 @@ QUICK = Pace(lease_s=1.0, look_s=0.2, backoff=Backoff(first_s=0.05, most_s=0.2, 
 _REGISTRY = """
 INSERT INTO city VALUES ('test', 'テスト市', 'Test City', 'Asia/Tokyo');
 INSERT INTO ward (id, city_id, name_ja, name_en) VALUES ('w-001', 'test', 'ゆい', 'Yui');
-INSERT INTO guardian (id, login, code_hash, name_ja, name_en, email) VALUES
+INSERT INTO account (id, login, code_hash, name_ja, name_en, email) VALUES
     ('g-001', 'one', '-', 'ゆいの保護者', 'Guardian of Yui', 'g1@example.jp'),
     ('g-002', 'two', '-', 'ゆいの祖父', 'Grandfather of Yui', 'g2@example.jp');
 INSERT INTO guardianship (guardian_id, ward_id) VALUES ('g-001', 'w-001'), ('g-002', 'w-001');
@@ -68,7 +68,7 @@ class City:
             ingest.execute(
                 "INSERT INTO notice (event_id, guardian_id, channel, target)"
                 " SELECT %(event)s, guardian_id, 'push', id::text FROM push_subscription"
-                " UNION ALL SELECT %(event)s, id, 'mail', '' FROM guardian WHERE %(mail)s",
+                " UNION ALL SELECT %(event)s, id, 'mail', '' FROM account WHERE %(mail)s",
                 {"event": row[0], "mail": mail},
             )
             ingest.execute("""SELECT pg_notify('live', '{"kind":"event","wards":["w-001"]}')""")

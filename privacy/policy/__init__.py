@@ -1,0 +1,1 @@
+"""The policy engine: Cedar policies decide, every decision says by which policy and why."""

@@ -1,0 +1,1 @@
+"""The log that cannot be bent: Merkle tree, checkpoints, witnesses' signatures, proofs, and their offline verifier."""
