@@ -33,6 +33,7 @@ class Purpose(StrEnum):
 
     FAMILY_WATCH = "family_watch"
     OWN_RECORD = "own_record"  # who looked at me, and what is kept of me
+    ACCOUNT_CARE = "account_care"  # accounts, households, protective measures
     FAMILY_SUPPORT = "family_support"  # a family asks city hall or its provider for help with tag or account
     CRIME = "crime"  # P1: a crime that has occurred
     MISSING_PERSON = "missing_person"  # P2
@@ -104,6 +105,12 @@ class Action(StrEnum):
     REGISTER_AGENCY = "registerAgency"
     DECLARE_DISASTER = "declareDisaster"
     VIEW_DEVICES = "viewDevices"
+    # of accounts
+    MANAGE_ACCOUNT = "manageAccount"  # add, disable, hand out a card, link an identity
+    INVITE_GUARDIAN = "inviteGuardian"
+    ENTER_MEASURE = "enterMeasure"  # DV等支援措置: bar an account from a ward
+    CONFIRM_MEASURE = "confirmMeasure"
+    END_MEASURE = "endMeasure"
     # of the record
     READ_AUDIT = "readAudit"
     VIEW_REPORT = "viewReport"

@@ -73,6 +73,29 @@ def ward(
     return Entity(Ref("Ward", ward_id), attributes)
 
 
+def household(household_id: str, *, owners: Iterable[str], barred: Iterable[str]) -> Entity:
+    """Return a household.
+
+    Args:
+        household_id: id.
+        owners: accounts that may invite, in force now.
+        barred: accounts against whom a measure for one of its wards is in force: they invite nobody.
+    """
+    attributes: dict[str, Value] = {
+        "owners": frozenset(account_ref(Role.GUARDIAN, one) for one in owners),
+        "barred": frozenset(account_ref(Role.GUARDIAN, one) for one in barred),
+    }
+    return Entity(Ref("Household", household_id), attributes)
+
+
+def measure(measure_id: str, *, entered_by: str, end_asked_by: str = "") -> Entity:
+    """Return a protective measure (DV等支援措置) with the ids of the accounts that entered it and asked for its end.
+
+    Plain texts, because any role of the city may have entered it; "" where nobody asked for its end.
+    """
+    return Entity(Ref("Measure", measure_id), {"enteredBy": entered_by, "endAskedBy": end_asked_by})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFacts:
     """What the policies are told of a case of footage; all of it read from the database, none of it from the caller.
