@@ -119,6 +119,29 @@ ACTION_OF: Final[dict[Step, Action]] = {
 }
 """What the policies are asked before each step."""
 
+ENTRY_OF: Final[dict[Step, str]] = {
+    Step.SUBMIT: "case.submitted",
+    Step.PREPARE: "case.prepared",
+    Step.CHECK: "case.checked",
+    Step.APPROVE: "case.approved",
+    Step.REFUSE: "case.refused",
+    Step.WITHDRAW: "case.withdrawn",
+    Step.EMERGENCY: "case.hastened",
+    Step.RATIFY: "case.ratified",
+    Step.EXPORTED: "case.exported",
+    Step.UNDERTAKE: "case.undertaken",
+    Step.EXTEND: "case.extended",
+    Step.RETURN: "case.returned",
+    Step.FEEDBACK: "case.answered",
+    Step.FOUND: "case.found",
+    Step.LAPSE: "case.lapsed",
+    Step.REVOKE: "case.revoked",
+    Step.CLOSE: "case.closed",
+}
+"""What the log calls each step that was taken."""
+DENIED: Final = "case.denied"
+"""What the log calls a step that the policies refused: `case.refused` is city hall's own refusal of a case."""
+
 FROZEN: Final = frozenset({State.SUBMITTED, State.PREPARED, State.CHECKED, State.APPROVED, State.READY})
 """While its window must stay frozen at the edge."""
 ENDED: Final = frozenset(state for state, moves in MOVES.items() if not moves)

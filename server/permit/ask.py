@@ -56,11 +56,12 @@ class Logged:
     """What the entry of a decision says besides the decision.
 
     Attributes:
-        kind: of the entry where it is allowed, such as "place.viewed"; a refusal is `<noun>.refused`.
+        kind: of the entry where it is allowed, such as "place.viewed".
         purpose: what for.
         at_ms: wall time, UTC ms.
         facts: see privacy/transparency/record.py.
         personal: likewise; the account is always added.
+        refused: kind of the entry where it is refused; "" means `<noun>.refused`.
     """
 
     kind: str
@@ -68,10 +69,22 @@ class Logged:
     at_ms: int
     facts: Mapping[str, Fact] = field(default_factory=dict)
     personal: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
 
 
 async def ask(conn: Connection, engine: Decider, asker: Asker, question: Question, logged: Logged) -> Decision:
     """Return the decision, allowed or not, once its entry is written; it counts when the transaction commits.
+
+    Raises:
+        DatabaseError: see `ask_entry`.
+    """
+    return (await ask_entry(conn, engine, asker, question, logged))[0]
+
+
+async def ask_entry(
+    conn: Connection, engine: Decider, asker: Asker, question: Question, logged: Logged
+) -> tuple[Decision, int]:
+    """Return the decision and the id of its entry, for rows that name the entry they stand on.
 
     Args:
         conn: of the role `warden` or `clerk`, in a transaction; the facts of the question were read in it.
@@ -93,7 +106,7 @@ async def ask(conn: Connection, engine: Decider, asker: Asker, question: Questio
         "policies": ",".join(reason.policy for reason in decision.reasons),
         "policy_set": decision.policy_set,
     }
-    kind = logged.kind if decision.allowed else f"{noun}.refused"
+    kind = logged.kind if decision.allowed else logged.refused or f"{noun}.refused"
     personal = {**logged.personal, "account": asker.account}
-    await audit.append(conn, Record(kind, logged.at_ms, asker.role, facts, personal))
-    return decision
+    entry = await audit.append(conn, Record(kind, logged.at_ms, asker.role, facts, personal))
+    return decision, entry
