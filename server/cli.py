@@ -19,6 +19,7 @@ from server.cli_database import DEFAULT, ConfigFile, embedded_database
 from server.cli_footage import footage_app
 from server.cli_gateways import ca_app, gateway_app
 from server.cli_orders import order_app
+from server.cli_ordinance import ordinance_app
 from server.config import ServerConfig
 from server.errors import ConfigError, ServerError
 from wire import logs
@@ -45,6 +46,7 @@ app.add_typer(footage_app, name="footage")
 app.add_typer(ca_app, name="ca")
 app.add_typer(order_app, name="order")
 app.add_typer(gateway_app, name="gateway")
+app.add_typer(ordinance_app, name="ordinance")
 
 
 class Program(StrEnum):

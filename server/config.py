@@ -38,12 +38,15 @@ class CityConfig:
         name_ja: shown to families.
         name_en: shown to families who read English.
         tz: IANA time zone; a "day" of a track is a day there.
+        ordinance: profile of the city's ordinance: a shipped one by its name, or the path of a `.toml` file.
+            "proposal" is no city's: our own proposals.
     """
 
     id: str = "mimamori"
     name_ja: str = "みまもり市"
     name_en: str = "Mimamori City"
     tz: str = "Asia/Tokyo"
+    ordinance: str = "proposal"
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -52,6 +55,8 @@ class CityConfig:
             ZoneInfo(self.tz)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ConfigError(f"city.tz: {self.tz!r} is no IANA time zone") from error
+        if not self.ordinance:
+            raise ConfigError("city.ordinance: the name of a profile or the path of a .toml file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
