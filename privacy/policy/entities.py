@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from privacy.cases import State
+from privacy.cases import State, Step
 from privacy.policy.question import Entity, Moment, Ref, Value
 from privacy.terms import Basis, Purpose, Role
 
@@ -27,6 +27,8 @@ TYPE_OF: Final = {
     Role.CLERK: "Clerk",
 }
 """The Cedar type of each role."""
+SIGNING: Final = frozenset({Step.PREPARE, Step.CHECK, Step.APPROVE, Step.EMERGENCY, Step.RATIFY})
+"""The steps of a case whose taker the policies compare: nobody takes two of them."""
 
 
 def account_ref(role: Role, account: str) -> Ref:
@@ -39,9 +41,16 @@ def agency_ref(agency: str) -> Ref:
     return Ref("Agency", agency)
 
 
+def person_ref(account: str) -> Ref:
+    """Return the reference to the person behind an account, whatever role it has: three people are three of these."""
+    return Ref("Account", account)
+
+
 def principal(role: Role, account: str, agency: str | None = None) -> Entity:
     """Return who asks; officers and providers have an agency."""
-    attributes: dict[str, Value] = {"agency": agency_ref(agency)} if agency is not None else {}
+    attributes: dict[str, Value] = {"account": person_ref(account)}
+    if agency is not None:
+        attributes["agency"] = agency_ref(agency)
     return Entity(account_ref(role, account), attributes)
 
 
@@ -64,7 +73,7 @@ def ward(
     """
     attributes: dict[str, Value] = {
         "guardians": frozenset(account_ref(Role.GUARDIAN, one) for one in guardians),
-        "barred": frozenset(account_ref(Role.GUARDIAN, one) for one in barred),
+        "barred": frozenset(person_ref(one) for one in barred),
     }
     if self_account is not None:
         attributes["self"] = account_ref(Role.WATCHED, self_account)
@@ -107,7 +116,7 @@ class CaseFacts:
         purpose: of P1 to P5.
         basis: by what law.
         state: of the case.
-        is_emergency: released by one 取扱責任者 alone; `emergency_at_ms` when.
+        is_emergency: asked for as an emergency, or released by one 取扱責任者 alone; `emergency_at_ms` when released.
         papers: kinds of papers that were uploaded and passed the machine's check: "inquiry", "request"
             (提供依頼書兼誓約書), "warrant", "report", "consent", "disclosure".
         has_offence: the offence is named; `has_occurred`: it is stated to have occurred (rules 2, 3).
@@ -122,11 +131,13 @@ class CaseFacts:
         is_kept: all of every window is still kept, or is frozen (rules 10, 11).
         is_within_purpose: every camera may serve this purpose; of a declared disaster: is one of its cameras.
         disaster_until_ms: end of the declared disaster it belongs to; None: none.
-        steps_by: who prepared, checked, approved, released in an emergency, ratified: step to (role, account).
+        steps_by: who took which step so far: (step, role, account); the policies are told of prepare, check, approve,
+            emergency and ratify. The last of a step counts.
         has_undertaking: signed by the officer (rule 16).
         is_export_right: all exports are whole and their hashes are those of the signed manifests (rule 14).
         release_until_ms: until when it may be opened; None: not released.
         may_download: approved for download; otherwise view only.
+        tag_ward: whose tag history is asked for besides footage (rule 24); None: nobody's.
     """
 
     id: str
@@ -159,6 +170,7 @@ class CaseFacts:
     is_export_right: bool = False
     release_until_ms: int | None = None
     may_download: bool = False
+    tag_ward: str | None = None
 
     def entity(self) -> Entity:
         """Return the case as the policies see it: attributes in camelCase; what is None is absent."""
@@ -167,6 +179,7 @@ class CaseFacts:
             "registered": self.is_registered,
             "officer": account_ref(Role.OFFICER, self.officer),
             "purpose": Ref("Purpose", self.purpose.value),
+            "gate": f"purpose:{self.purpose.value}",
             "basis": Ref("Basis", self.basis.value),
             "state": Ref("CaseState", self.state.value),
             "emergency": self.is_emergency,
@@ -195,7 +208,9 @@ class CaseFacts:
             "releaseUntil": self.release_until_ms,
         }
         attributes |= {name: Moment(ms) for name, ms in moments.items() if ms is not None}
-        attributes |= {f"{step}By": account_ref(role, account) for step, role, account in self.steps_by}
+        attributes |= {f"{step}By": person_ref(account) for step, _, account in self.steps_by if step in SIGNING}
+        if self.tag_ward is not None:
+            attributes["tagWard"] = Ref("Ward", self.tag_ward)
         return Entity(Ref("Case", self.id), attributes)
 
 
@@ -204,13 +219,13 @@ class OrdinanceFacts:
     """The numbers of the city's ordinance profile that policies compare with: context `ordinance` of every question.
 
     Attributes:
-        purposes: P1 to P5 as far as the city's ordinance has them.
+        purposes: P1 to P5 as far as the city's ordinance has them; values of privacy.terms.Purpose.
         max_cameras: of a case without a written reason; `max_hours` of one camera; `board_cameras`: above it the board.
         lead_hours: how long before the last confirmed sighting the window of a missing person may start.
         planning_needs_warrant: an offence at the planning stage is refused without a warrant.
         emergency_hours: until papers and a second approval must be there.
         disaster_hours: how long a declared disaster lasts at most.
-        gates: what the board has opened: sensors, AI functions, recipient classes, purposes.
+        gates: what the board has opened: "purpose:disaster", "sensor:sound", "ai:…", "recipient:…".
     """
 
     purposes: frozenset[str]
@@ -226,7 +241,7 @@ class OrdinanceFacts:
     def record(self) -> dict[str, Value]:
         """Return the Cedar record."""
         return {
-            "purposes": self.purposes,
+            "purposes": frozenset(Ref("Purpose", one) for one in self.purposes),
             "maxCameras": self.max_cameras,
             "maxHours": self.max_hours,
             "boardCameras": self.board_cameras,
