@@ -1,0 +1,122 @@
+"""Decides questions by the Cedar policies: default deny, forbid over permit, and every answer with its reasons.
+
+Three traps of the library are closed here, and tested: entities are read with the schema only; a policy that errs
+makes the answer a refusal, since a forbid that errs would vanish; questions with known answers are asked at the start.
+
+Source: docs/ARCHITECTURE.md, "Who decides"; https://docs.cedarpolicy.com/auth/authorization.html.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+import cedarpy
+
+from privacy.policy.question import Decision, Entity, Moment, Question, Reason, Ref, Value
+from privacy.policy.source import NAMESPACE, PolicyError, PolicyTexts
+
+DEFAULT_DENY: Final = Reason(
+    "default-deny",
+    "規則1・7",
+    "許す規則がないことは、できません。",
+    "What no rule permits cannot be done.",
+)
+POLICY_ERROR: Final = Reason(
+    "policy-error",
+    "規則19",
+    "判定に必要な事実がそろわないため、お断りします。",
+    "Refused: a fact that the rules need is missing or malformed.",
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Engine:
+    """The policies of a city, ready to decide. Holds no data of anybody.
+
+    Attributes:
+        policy_set: SHA-256 of policies and schema, hex.
+        errors: how many questions were refused because they were malformed or a policy erred; more than 0 is a fault.
+    """
+
+    def __init__(self, texts: PolicyTexts) -> None:
+        """Take the policies in `texts`, once they are validated.
+
+        Raises:
+            PolicyError: they do not parse, do not fit the schema, or lack an annotation.
+        """
+        texts.validate()
+        self.policy_set = texts.digest
+        self.errors = 0
+        self._schema = texts.parsed_schema()
+        self._policies = cedarpy.PolicySet.from_str(texts.text)
+        self._by_id = {f"policy{number}": policy for number, policy in enumerate(texts.policies)}
+
+    @classmethod
+    def load(cls) -> Self:
+        """Return an engine with the policies of this release.
+
+        Raises:
+            PolicyError: they cannot be used, or answer a question with a known answer wrongly.
+        """
+        from privacy.policy import canary  # noqa: PLC0415 - it builds questions, and nothing else here needs them
+
+        engine = cls(PolicyTexts.read())
+        wrong = [name for name, question, expected in canary.QUESTIONS if engine.decide(question).allowed != expected]
+        if wrong or engine.errors:
+            raise PolicyError(f"known questions are answered wrongly: {', '.join(wrong) or 'with errors'}")
+        return engine
+
+    def decide(self, question: Question) -> Decision:
+        """Return the answer with the policies that decided; a question that does not fit the schema is refused."""
+        try:
+            result = self._ask(question)
+        except ValueError:  # Cedar: an attribute is missing, unknown, or of another type
+            return self._fault()
+        found = result.diagnostics
+        if found.errors or result.decision is cedarpy.Decision.NoDecision:
+            return self._fault()
+        deciding = [self._by_id[one] for one in found.reasons]
+        reasons = tuple(sorted((one.reason for one in deciding), key=lambda reason: reason.policy)) or (DEFAULT_DENY,)
+        obligations = frozenset(word for one in deciding for word in one.obligations) if result.allowed else frozenset()
+        return Decision(result.allowed, reasons, self.policy_set, obligations)
+
+    def _ask(self, question: Question) -> cedarpy.AuthzResult:
+        request = {
+            "principal": _uid(question.principal.ref),
+            "action": {"type": f"{NAMESPACE}::Action", "id": question.action.value},
+            "resource": _uid(question.resource.ref),
+            "context": {name: _json(value) for name, value in question.context.items()},
+        }
+        entities = [_entity(one) for one in (question.principal, question.resource, *question.others)]
+        # Without the schema, rules over groups of actions and enumerated entities would silently not apply.
+        known = cedarpy.Entities.from_json_str(json.dumps(entities), self._schema)
+        return cedarpy.is_authorized(request, self._policies, known, self._schema)
+
+    def _fault(self) -> Decision:
+        self.errors += 1
+        return Decision(allowed=False, reasons=(POLICY_ERROR,), policy_set=self.policy_set)
+
+
+def _uid(ref: Ref) -> dict[str, str]:
+    return {"type": f"{NAMESPACE}::{ref.type}", "id": ref.id}
+
+
+def _entity(entity: Entity) -> dict[str, object]:
+    attributes = {name: _json(value) for name, value in entity.attributes.items()}
+    return {"uid": _uid(entity.ref), "attrs": attributes, "parents": []}
+
+
+def _json(value: Value) -> object:
+    """Return Cedar's JSON of a value."""
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Ref):
+        return {"__entity": _uid(value)}
+    if isinstance(value, Moment):
+        moment = (_EPOCH + timedelta(milliseconds=value.ms)).isoformat(timespec="milliseconds")
+        return {"__extn": {"fn": "datetime", "arg": moment.replace("+00:00", "Z")}}
+    if isinstance(value, frozenset):
+        return [_json(one) for one in value]
+    return {name: _json(one) for name, one in value.items()}
