@@ -13,13 +13,14 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from server.accounts.codes import is_code_of, normalise_login
+from server.accounts.sessions import FAMILY_ROLES, Entrant
 from server.errors import ServerError
 from server.store import sessions as rows
 from server.store.pool import Pool
 
 
 class WrongCodeError(ServerError):
-    """The login or the code is wrong; which of them is not said."""
+    """The login or the code is wrong, or the account signs in otherwise; which of them is not said."""
 
 
 class TooManyTriesError(ServerError):
@@ -60,8 +61,8 @@ class SignIn:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._at_once = asyncio.Semaphore(limits.at_once)
 
-    async def check(self, login: str, code: str) -> str:
-        """Return the id of the account that has `login` and `code`.
+    async def check(self, login: str, code: str) -> Entrant:
+        """Return who has `login` and `code`: of a family, for nobody else signs in with a code.
 
         Raises:
             TooManyTriesError: before anything is looked up.
@@ -78,10 +79,18 @@ class SignIn:
             found = await rows.login(conn, login)
         async with self._at_once:
             fits = await asyncio.to_thread(is_code_of, found.code_hash if found else None, code)
-        if not found or not fits:
+        if not found or not fits or found.role not in FAMILY_ROLES:
             raise WrongCodeError
         await self._limiter.clear(self._per_login, key)
-        return found.account_id
+        return Entrant(found.account_id, found.role, "code")
+
+    async def spend(self) -> None:
+        """Count one try that names no login: a card, a passkey, an identity provider.
+
+        Raises:
+            TooManyTriesError: all together have tried too often.
+        """
+        await self._spend(self._overall, "all")
 
     async def _spend(self, limit: RateLimitItem, key: str) -> None:
         if not await self._limiter.hit(limit, key):

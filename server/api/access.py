@@ -10,7 +10,7 @@ from fastapi.security import APIKeyCookie
 
 from server.accounts.sessions import Session, Sessions
 from server.accounts.signin import SignIn
-from server.api import problems
+from server.api import cookies, problems
 from server.api.bridge import Bridge
 from server.api.hub import Hub
 from server.api.metrics import Metrics
@@ -23,16 +23,25 @@ from server.history.keyring import KeyRing
 from server.store import family
 from server.store.pool import Pool
 
-COOKIE: Final = "mimamori_session"
-_cookie = APIKeyCookie(name=COOKIE, auto_error=False, description="opaque, set by POST /api/v1/session")
+_cookie = APIKeyCookie(
+    name=cookies.SESSION,
+    auto_error=False,
+    description="opaque, set by whatever signs in; over https its name begins with `__Host-`",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What one API process is made of."""
+    """What one API process is made of.
+
+    Attributes:
+        pool: of the role api: the data.
+        warden: of the role warden: accounts, sessions, decisions.
+    """
 
     config: ServerConfig
     pool: Pool
+    warden: Pool
     sessions: Sessions
     signin: SignIn
     hub: Hub
@@ -55,14 +64,43 @@ async def _parts(request: Request) -> Parts:
 PartsNow = Annotated[Parts, Depends(_parts)]
 
 
-async def _session(parts: PartsNow, token: Annotated[str | None, Security(_cookie)]) -> Session:
+async def _token(request: Request, parts: PartsNow) -> str | None:
+    return cookies.read(request, cookies.SESSION, parts.config.http)
+
+
+TokenNow = Annotated[str | None, Depends(_token)]
+"""The value of the session cookie, good or not."""
+
+
+async def _any_session(parts: PartsNow, token: TokenNow, _: Annotated[str | None, Security(_cookie)]) -> Session:
     session = await parts.sessions.find(token) if token else None
     if session is None:
         raise problems.ProblemError(problems.NOT_SIGNED_IN)
     return session
 
 
+AnySessionNow = Annotated[Session, Depends(_any_session)]
+"""A session in force, also one that a card opened and that may only set up a way to sign in."""
+
+
+async def _session(session: AnySessionNow) -> Session:
+    if session.is_enrolling:
+        raise problems.ProblemError(problems.NOT_SIGNED_IN)
+    return session
+
+
 SessionNow = Annotated[Session, Depends(_session)]
+"""A session of somebody who has signed in."""
+
+
+async def _fresh_session(parts: PartsNow, session: SessionNow) -> Session:
+    if not parts.sessions.is_fresh(session):
+        raise problems.ProblemError(problems.STEP_UP)
+    return session
+
+
+FreshSessionNow = Annotated[Session, Depends(_fresh_session)]
+"""A session in which a passkey was shown within the last minutes: a step-up."""
 
 
 async def _grant(

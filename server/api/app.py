@@ -85,10 +85,33 @@ class Knobs:
     static_dir: Path = STATIC_DIR
 
 
-def create_app(config: ServerConfig, pool: Pool, knobs: Knobs | None = None) -> FastAPI:
-    """Return the application; `pool` is opened and closed by the caller, background tasks by the application."""
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """The connections of one API process; whoever makes them opens and closes them.
+
+    Attributes:
+        data: of the role api.
+        warden: of the role warden: accounts, sessions, decisions.
+    """
+
+    data: Pool
+    warden: Pool
+
+
+@contextlib.asynccontextmanager
+async def open_pools(config: ServerConfig, *, max_size: int = 8) -> AsyncIterator[Pools]:
+    """Open both pools, also while the database is down."""
+    async with (
+        make_pool(config.dsn("api"), max_size=max_size) as data,
+        make_pool(config.dsn("warden"), max_size=max_size) as warden,
+    ):
+        yield Pools(data, warden)
+
+
+def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -> FastAPI:
+    """Return the application; `pools` are opened and closed by the caller, background tasks by the application."""
     knobs = knobs or Knobs()
-    parts = _parts(config, pool, knobs)
+    parts = _parts(config, pools, knobs)
     app = FastAPI(
         title="mimamori",
         version="1",
@@ -108,16 +131,18 @@ def create_app(config: ServerConfig, pool: Pool, knobs: Knobs | None = None) -> 
     return app
 
 
-def _parts(config: ServerConfig, pool: Pool, knobs: Knobs) -> Parts:
+def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
     metrics = Metrics()
     town_map = TownMap(config.city.id)
-    settings = HubSettings(config.dsn("api"), config.clock, knobs.rules, knobs.now_ms)
+    pool, warden = pools.data, pools.warden
+    settings = HubSettings(config.dsn("api"), warden, config.clock, knobs.now_ms)
     bundle = CityBundle.load(config.keys_dir / "city.json")
     return Parts(
         config=config,
         pool=pool,
-        sessions=Sessions(pool, rules=knobs.rules, now_ms=knobs.now_ms),
-        signin=SignIn(pool, knobs.limits),
+        warden=warden,
+        sessions=Sessions(warden, rules=knobs.rules, now_ms=knobs.now_ms),
+        signin=SignIn(warden, knobs.limits),
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
         bridge=_bridge(config, bundle, metrics),
         batch_rates=BatchRates(knobs.batches),
@@ -260,8 +285,8 @@ async def serve(config: ServerConfig) -> None:
         ServerError: the port is taken, or the address is none of this machine.
     """
     door = _listen(config.http)
-    async with make_pool(config.dsn("api")) as pool:
-        server = make_server(create_app(config, pool), config.http.host, config.http.port)
+    async with open_pools(config) as pools:
+        server = make_server(create_app(config, pools), config.http.host, config.http.port)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _stop, server)

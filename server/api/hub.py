@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from server.accounts.sessions import Session, SessionRules, wall_ms
+from server.accounts.sessions import Session, wall_ms
 from server.api.mailbox import Mailbox
 from server.api.metrics import Metrics
 from server.api.near import of_places
@@ -40,14 +40,14 @@ class HubSettings:
 
     Attributes:
         dsn: of the role `api`, for the listening connection.
+        warden: pool of that role, which knows sessions.
         clock: of the town, for guardianships.
-        rules: how long sessions live.
         now_ms: the wall clock, for sessions.
     """
 
     dsn: str
+    warden: Pool
     clock: Clock
-    rules: SessionRules
     now_ms: Callable[[], int] = wall_ms
 
 
@@ -173,7 +173,7 @@ class Hub:
         boxes = self._watching(ward_ids)  # who joins meanwhile was not checked, and gets the next round
         async with self._pool.connection() as conn:
             places, events = await self._news(conn, ward_ids, boxes) if ward_ids else ([], [])
-            await self._check(conn, doubted | {box.token_hash for box in boxes})
+        await self._check(doubted | {box.token_hash for box in boxes})
         for place in places:
             for box in boxes & self._by_ward.get(place.ward_id, set()):
                 box.put_place(place)
@@ -203,15 +203,11 @@ class Hub:
             shown.append(LivePlace(ward_id=row.ward_id, **dict(show_place(row, (*own, *landmarks)))))
         return shown, [LiveEvent(ward_id=row.ward_id, **dict(show_event(row))) for row in rows]
 
-    async def _check(self, conn: Connection, token_hashes: set[bytes]) -> None:
+    async def _check(self, token_hashes: set[bytes]) -> None:
         """Close the mailboxes of sessions that ended or whose wards are no longer the same."""
-        rows = await streams.access(
-            conn,
-            token_hashes,
-            wall_ms=self._settings.now_ms(),
-            idle_ms=self._settings.rules.idle_s * 1000,
-            town_ms=self._settings.clock.now_ms(),
-        )
+        async with self._settings.warden.connection() as conn:
+            wall_ms, town_ms = self._settings.now_ms(), self._settings.clock.now_ms()
+            rows = await streams.access(conn, token_hashes, wall_ms=wall_ms, town_ms=town_ms)
         allowed: dict[bytes, set[str]] = {}
         for row in rows:
             allowed.setdefault(row.token_hash, set()).update([row.ward_id] if row.ward_id else [])

@@ -44,6 +44,21 @@ NOT_SIGNED_IN = Problem(401, "not-signed-in", "サインインしてください
 WRONG_CODE = Problem(
     401, "wrong-code", "ログイン名またはコードが違います。", "The login name or the code is not right."
 )
+WRONG_CARD = Problem(
+    401,
+    "wrong-card",
+    "この登録カードは使えません。市の窓口で新しいカードをもらってください。",
+    "This card opens nothing. Ask city hall for a new one.",
+)
+WRONG_KEY = Problem(
+    401, "wrong-key", "このパスキーではサインインできません。", "This passkey does not sign anybody in here."
+)
+STEP_UP = Problem(
+    403,
+    "step-up",
+    "もう一度パスキーで確認してください。",
+    "Show your passkey once more; that was too long ago for this.",
+)
 CROSS_SITE = Problem(
     403, "cross-site", "ほかのサイトからの操作は受け付けません。", "Requests from other sites are not accepted."
 )
@@ -95,6 +110,9 @@ ALL: Final = (
     MALFORMED,
     NOT_SIGNED_IN,
     WRONG_CODE,
+    WRONG_CARD,
+    WRONG_KEY,
+    STEP_UP,
     CROSS_SITE,
     NOT_ENROLLED,
     NOT_FOUND,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.push_services import HOSTS
+from server.store.accounts import AccountRow, AgencyRow
 
 _HOME = {"lat_deg": 34.7612, "lon_deg": 134.8418}
 _NAME = {"name_ja": "ゆい", "name_en": "Yui"}
@@ -65,10 +66,77 @@ class Guardian(Names):
     language: Literal["ja", "en"] = Field(examples=["ja"])
 
 
+class CardCode(_Body):
+    """What is printed on an enrolment card; blanks, hyphens, case and width do not count."""
+
+    code: str = Field(min_length=1, max_length=128, examples=["J2FQ-6ZKD-3M5X-PV7A-LQ4R-T2WC-OE"])
+
+
+RoleName = Literal[
+    "guardian", "watched", "volunteer", "officer", "handler", "supervisor", "manager", "provider", "board"
+]
+
+
+class Agency(Names):
+    """The body an account belongs to."""
+
+    id: str = Field(examples=["police-mimamori"])
+
+
+class Account(Names):
+    """Who is signed in, of whatever role."""
+
+    id: str = Field(examples=["officer-1"])
+    role: RoleName
+    language: Literal["ja", "en"] = Field(examples=["ja"])
+    agency: Agency | None
+
+    @classmethod
+    def of(cls, row: AccountRow, agency: AgencyRow | None) -> Account:
+        """Return an account as its owner is told of it."""
+        shown = None if agency is None else Agency.model_validate(agency)
+        return cls.model_validate(
+            {
+                "id": row.id,
+                "role": row.role.value,
+                "name_ja": row.name_ja,
+                "name_en": row.name_en,
+                "language": row.language,
+                "agency": shown,
+            }
+        )
+
+
 class SignedIn(_Answer):
     """Who signed in; the session itself is in the cookie."""
 
-    guardian: Guardian
+    account: Account
+    guardian: Guardian | None = Field(description="of a guardian's account")
+
+
+class SessionState(_Answer):
+    """This session: whose, and what it may do."""
+
+    account: Account
+    is_enrolling: bool = Field(description="opened by a card: may set up a way to sign in and nothing else")
+    is_fresh: bool = Field(description="a passkey was shown within the last minutes")
+    passkeys: int = Field(ge=0, description="how many the account has")
+
+
+class OpenSession(_Answer):
+    """A session of the account that is in force."""
+
+    id: str = Field(examples=["00000000000000000000000000000001"])
+    way: Literal["code", "card", "passkey", "oidc"]
+    created_at_ms: int = Field(examples=[_HEARD_AT_MS])
+    used_at_ms: int = Field(examples=[_HEARD_AT_MS])
+    is_this: bool = Field(False, description="the session that asks")
+
+
+class OpenSessions(_Answer):
+    """The last used first."""
+
+    sessions: list[OpenSession]
 
 
 class City(Names):
@@ -92,13 +160,31 @@ class Ward(Names):
     id: str = Field(examples=["ward-001"])
 
 
+Recipient = Annotated[
+    str,
+    Field(
+        pattern="^age1[02-9ac-hj-np-z]{58}$",
+        description="age public key (X25519)",
+        examples=["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"],
+    ),
+]
+
+
+class NewRecipient(_Body):
+    """The key to which footage for this officer is sealed."""
+
+    recipient: Recipient
+
+
 class Me(_Answer):
     """Everything the first page needs to know."""
 
-    guardian: Guardian
+    account: Account
+    guardian: Guardian | None = Field(description="of a guardian's account")
     city: City
     clock: TownClock
-    wards: list[Ward]
+    wards: list[Ward] = Field(description="of families")
+    recipient: Recipient | None = Field(description="the key that footage for this account is sealed to")
     push_public_key: str | None = Field(
         description="VAPID application server key, unpadded base64url (RFC 8292)",
         examples=["BEl62iUYgUivxIkv69yViEuiBIa-Ib9-SkvMeAtA3LFgDzkrxZJjSgSnfckjBJuBkr3qBUYIHBQFLXYp5Nksh8U"],

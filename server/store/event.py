@@ -20,7 +20,8 @@ _TELL: Final = """
     ), told AS (
         SELECT e.id, g.guardian_id
         FROM new AS e
-        JOIN guardianship AS g ON g.ward_id = e.ward_id AND g.since <= e.received_at AND e.received_at < g.until
+        JOIN charge AS g ON g.ward_id = e.ward_id AND g.since <= e.received_at AND e.received_at < g.until
+        JOIN account AS a ON a.id = g.guardian_id AND a.disabled_at IS NULL
         LEFT JOIN watch AS h ON h.ward_id = e.ward_id AND h.place_id = e.place_id
         WHERE e.kind = 'sos' OR (e.kind = 'arrived' AND h.arrive) OR (e.kind = 'departed' AND h.leave)
     ), written AS (

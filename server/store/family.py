@@ -23,15 +23,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class GuardianRow:
-    """Who is signed in."""
-
-    name_ja: str
-    name_en: str
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
 class WardRow:
     """A ward by name."""
 
@@ -97,7 +88,7 @@ class WatchedPlaceRow:
 
 _IN_FORCE: Final = "g.since <= to_timestamp(%(at_ms)s / 1000.0) AND g.until > to_timestamp(%(at_ms)s / 1000.0)"
 _GRANTED: Final = f"""
-EXISTS (SELECT 1 FROM guardianship AS g
+EXISTS (SELECT 1 FROM charge AS g
         WHERE g.guardian_id = %(guardian_id)s AND g.ward_id = %(ward_id)s AND {_IN_FORCE})
 """  # noqa: S608 - constants of this module
 PLACE_COLUMNS: Final = """
@@ -123,17 +114,10 @@ async def grant(conn: Connection, guardian_id: str, ward_id: str, *, at_ms: int)
     return Grant(guardian_id, ward_id, at_ms) if found else None
 
 
-async def guardian(conn: Connection, guardian_id: str) -> GuardianRow | None:
-    """Return a guardian's name and language."""
-    async with conn.cursor(row_factory=class_row(GuardianRow)) as cursor:
-        await cursor.execute("SELECT name_ja, name_en, language FROM account WHERE id = %s", (guardian_id,))
-        return await cursor.fetchone()
-
-
 async def wards(conn: Connection, guardian_id: str, *, at_ms: int) -> list[WardRow]:
     """Return the wards whom a guardian may see now, by name."""
     query = f"""
-    SELECT w.id, w.name_ja, w.name_en FROM guardianship AS g JOIN ward AS w ON w.id = g.ward_id
+    SELECT w.id, w.name_ja, w.name_en FROM charge AS g JOIN ward AS w ON w.id = g.ward_id
     WHERE g.guardian_id = %(guardian_id)s AND {_IN_FORCE} ORDER BY w.name_en, w.id
     """  # noqa: S608 - constants of this module
     async with conn.cursor(row_factory=class_row(WardRow)) as cursor:

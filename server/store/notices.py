@@ -40,10 +40,10 @@ SELECT t.id, t.event_id, t.channel, t.target, t.attempts, t.is_repeat,
     CASE WHEN t.channel = 'mail' THEN g.email END AS email,
     s.id AS subscription_id, s.endpoint, s.p256dh, s.auth,
     EXISTS (
-        SELECT FROM guardianship AS gs
+        SELECT FROM charge AS gs
         WHERE gs.guardian_id = t.guardian_id AND gs.ward_id = e.ward_id
             AND gs.since <= %(town_now)s AND gs.until > %(town_now)s
-    ) AS may_know
+    ) AND g.disabled_at IS NULL AS may_know
 FROM taken AS t
 JOIN event AS e ON e.id = t.event_id
 JOIN account AS g ON g.id = t.guardian_id
@@ -78,7 +78,7 @@ class DueNotice:
         is_repeat: the last sender vanished without saying how it went.
         is_urgent: an SOS.
         received_at_ms: town time when the server learnt of the event.
-        may_know: False when the guardianship ended since the notice was written.
+        may_know: False when the guardianship ended, was barred or lost its account since the notice was written.
     """
 
     id: int

@@ -125,25 +125,19 @@ async def events_after(conn: Connection, after: Mapping[str, int], *, limit: int
         return await cursor.fetchall()
 
 
-async def access(
-    conn: Connection, token_hashes: Collection[bytes], *, wall_ms: int, idle_ms: int, town_ms: int
-) -> list[AccessRow]:
-    """Return which of these sessions are in force, and every ward each may see now."""
+async def access(conn: Connection, token_hashes: Collection[bytes], *, wall_ms: int, town_ms: int) -> list[AccessRow]:
+    """Return which of these sessions are in force, and every ward each may see now; `conn` is of the role warden."""
     async with conn.cursor(row_factory=class_row(AccessRow)) as cursor:
         await cursor.execute(
             """
             SELECT s.token_hash, g.ward_id
             FROM session AS s
-            LEFT JOIN guardianship AS g ON g.guardian_id = s.account_id
+            LEFT JOIN charge AS g ON g.guardian_id = s.account_id
                 AND g.since <= to_timestamp(%(town_ms)s / 1000.0) AND g.until > to_timestamp(%(town_ms)s / 1000.0)
             WHERE s.token_hash = ANY(%(token_hashes)s) AND s.expires_at > to_timestamp(%(wall_ms)s / 1000.0)
-              AND s.last_used_at > to_timestamp(%(idle_since_ms)s / 1000.0)
+              AND s.last_used_at + s.idle_s * interval '1 second' > to_timestamp(%(wall_ms)s / 1000.0)
+              AND s.scope = 'full'
             """,
-            {
-                "token_hashes": list(token_hashes),
-                "wall_ms": wall_ms,
-                "idle_since_ms": wall_ms - idle_ms,
-                "town_ms": town_ms,
-            },
+            {"token_hashes": list(token_hashes), "wall_ms": wall_ms, "town_ms": town_ms},
         )
         return await cursor.fetchall()

@@ -15,7 +15,7 @@ _COLUMNS: Final = """
 """
 _TAKE: Final = f"DELETE FROM fix WHERE ward_id = ANY(%s) AND bucket_at < %s RETURNING ward_id, {_COLUMNS}"  # noqa: S608 - constants of this module
 _GRANTED: Final = """
-    EXISTS (SELECT 1 FROM guardianship AS g
+    EXISTS (SELECT 1 FROM charge AS g
             WHERE g.guardian_id = %(guardian)s AND g.ward_id = %(ward)s AND g.since <= %(now)s AND g.until > %(now)s)
 """
 _HOT: Final = f"""

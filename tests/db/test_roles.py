@@ -5,11 +5,17 @@ from server.config import ServerConfig
 
 pytestmark = pytest.mark.db
 
+CONTROL = (
+    "account", "session", "passkey", "identity", "challenge", "enrolment_card", "household", "household_ward",
+    "household_member", "household_news",
+)  # fmt: skip
 SECRET = {
-    "api": ("sighting", "sighting_by_name", "sighting_default", "batch", "dead_letter", "tag_state", "doubtful_fix"),
-    "notify": ("sighting", "sighting_by_name", "batch", "dead_letter", "tag", "tag_state", "fix", "last_place"),
-    "ingest": ("sighting_by_name", "session", "town_map", "enrolment_code"),
-    "gate": ("ward", "guardian", "tag", "sighting", "fix", "last_place", "event", "session", "enrolment_code", "batch"),
+    "api": ("sighting", "sighting_by_name", "sighting_default", "batch", "dead_letter", "tag_state",
+            "doubtful_fix", *CONTROL),
+    "notify": (*CONTROL[1:], "sighting", "sighting_by_name", "batch", "dead_letter", "tag", "tag_state",
+               "fix", "last_place"),
+    "ingest": (*CONTROL[1:], "sighting_by_name", "town_map", "enrolment_code"),
+    "gate": ("ward", "account", "tag", "sighting", "fix", "last_place", "event", "session", "enrolment_code", "batch"),
 }  # fmt: skip
 
 
@@ -31,6 +37,12 @@ def test_a_program_cannot_read_what_it_does_not_need(db: ServerConfig, role: str
         ("api", "DELETE FROM export"),
         ("ingest", "SELECT 1 FROM export"),
         ("notify", "SELECT 1 FROM export_part"),
+        ("notify", "SELECT code_hash FROM account"),
+        ("api", "SELECT entered_by FROM protective_measure"),
+        ("ingest", "DELETE FROM protective_measure"),
+        ("warden", "DELETE FROM protective_measure"),
+        ("warden", "SELECT 1 FROM fix"),
+        ("warden", "SELECT 1 FROM last_place"),
         ("notify", "UPDATE notice SET guardian_id = 'g'"),
         ("notify", "SELECT sighting_prepare(current_date, current_date)"),
         ("ingest", "SELECT email FROM account"),

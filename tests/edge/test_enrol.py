@@ -36,7 +36,7 @@ from edge.errors import (
 from edge.renewal import Renewal
 from server import config as server_configuration
 from server import keys as server_keys
-from server.api.app import Knobs, create_app, make_server
+from server.api.app import Knobs, create_app, make_server, open_pools
 from server.api.rates import EnrolmentLimits
 from server.config import BrokerConfig, HttpConfig, ServerConfig
 from server.config import EnrolmentConfig as ServerEnrolment
@@ -44,7 +44,6 @@ from server.enrolment.authority import Authority
 from server.enrolment.tickets import Desk
 from server.store import enrolment as store
 from server.store.connection import connect
-from server.store.pool import make_pool
 from wire import keys
 from wire.enrolment import Grant, Ticket
 
@@ -102,8 +101,8 @@ async def office(db: ServerConfig) -> AsyncIterator[Office]:
             " VALUES (%s, 'mimamori', 'fixed', '角', 'corner', 34.7, 134.8)",
             detector,
         )
-    async with make_pool(config.dsn("api"), max_size=2) as pool:
-        server = make_server(create_app(config, pool, Knobs(now_ms=made.now_ms, enrolments=OFTEN)), "127.0.0.1", 0)
+    async with open_pools(config, max_size=2) as pools:
+        server = make_server(create_app(config, pools, Knobs(now_ms=made.now_ms, enrolments=OFTEN)), "127.0.0.1", 0)
         task = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

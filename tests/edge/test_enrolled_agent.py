@@ -21,12 +21,11 @@ from edge import config as configuration
 from edge.credentials import Credentials
 from edge.enrol import Enroller, read_ticket
 from server import keys as server_keys
-from server.api.app import Knobs, create_app, make_server
+from server.api.app import Knobs, create_app, make_server, open_pools
 from server.config import BrokerConfig, EnrolmentConfig, HttpConfig, ServerConfig
 from server.embedded.broker import free_port
 from server.enrolment.tickets import Desk
 from server.store.connection import connect
-from server.store.pool import make_pool
 from wire import keys, seal, topics
 from wire.entry import Entry
 from wire.errors import SealError
@@ -112,8 +111,8 @@ async def town(db: ServerConfig, tmp_path: Path) -> AsyncIterator[Town]:
             "INSERT INTO detector (id, city_id, kind, label_ja, label_en, lat_deg, lon_deg)"
             " VALUES ('gw-1', 'mimamori', 'fixed', '角', 'corner', 34.7, 134.8)"
         )
-    async with make_pool(config.dsn("api"), max_size=2) as pool:
-        server = make_server(create_app(config, pool, Knobs(now_ms=made.now_ms)), "127.0.0.1", 0)
+    async with open_pools(config, max_size=2) as pools:
+        server = make_server(create_app(config, pools, Knobs(now_ms=made.now_ms)), "127.0.0.1", 0)
         task = asyncio.create_task(server.serve())
         while not server.started:
             await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ from server.store.pool import make_pool
 
 
 async def test_everybody_together_is_limited_too(db: ServerConfig) -> None:
-    async with make_pool(db.dsn("api"), max_size=1) as pool:
+    async with make_pool(db.dsn("warden"), max_size=1) as pool:
         assert isinstance(pool, AsyncConnectionPool)
         signin = SignIn(pool, SignInLimits(overall="3 per minute"))
         for login in "abc":
@@ -21,7 +21,7 @@ async def test_everybody_together_is_limited_too(db: ServerConfig) -> None:
 
 
 async def test_who_hammers_one_login_does_not_use_up_the_tries_of_all(db: ServerConfig) -> None:
-    async with make_pool(db.dsn("api"), max_size=1) as pool:
+    async with make_pool(db.dsn("warden"), max_size=1) as pool:
         signin = SignIn(pool, SignInLimits(per_login="1 per minute", overall="3 per minute"))
         with pytest.raises(WrongCodeError):
             await signin.check("a", "0000")
@@ -33,7 +33,7 @@ async def test_who_hammers_one_login_does_not_use_up_the_tries_of_all(db: Server
 
 
 async def test_a_limit_is_forgotten_in_time(db: ServerConfig) -> None:
-    async with make_pool(db.dsn("api"), max_size=1) as pool:
+    async with make_pool(db.dsn("warden"), max_size=1) as pool:
         signin = SignIn(pool, SignInLimits(per_login="1 per second"))
         with pytest.raises(WrongCodeError):
             await signin.check("a", "0000")

@@ -16,9 +16,8 @@ from server import keys
 from server.accounts.codes import hash_code
 from server.accounts.sessions import SessionRules
 from server.accounts.signin import SignInLimits
-from server.api.app import Knobs, create_app, make_server
+from server.api.app import Knobs, create_app, make_server, open_pools
 from server.config import BrokerConfig, HttpConfig, ServerConfig
-from server.store.pool import make_pool
 
 CODE = "1234-5678"
 GEOJSON = (
@@ -109,8 +108,8 @@ def knobs(tmp_path: Path) -> Knobs:
 
 @contextlib.asynccontextmanager
 async def _serving(config: ServerConfig, knobs: Knobs) -> AsyncIterator[FastAPI]:
-    async with make_pool(config.dsn("api"), max_size=4) as pool:
-        app = create_app(config, pool, knobs)
+    async with open_pools(config, max_size=4) as pools:
+        app = create_app(config, pools, knobs)
         server = make_server(app, "127.0.0.1", 0)
         task = asyncio.create_task(server.serve())
         while not server.started:

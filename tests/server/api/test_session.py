@@ -22,7 +22,11 @@ def body(login: str = "demo", code: str = "1234-5678") -> dict[str, str]:
 
 async def test_signing_in_gives_the_guardian_and_a_closed_cookie(client: Client) -> None:
     answer = await client().post("/api/v1/session", json=body())
-    assert answer.json() == {"guardian": {"name_ja": "demoの保護者", "name_en": "Guardian demo", "language": "ja"}}
+    names = {"name_ja": "demoの保護者", "name_en": "Guardian demo", "language": "ja"}
+    assert answer.json() == {
+        "guardian": names,
+        "account": {"id": "g-demo", "role": "guardian", "agency": None, **names},
+    }
     flags = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")[1:]}
     assert {"httponly", "samesite=strict", "path=/"} <= flags
     assert "secure" not in flags  # this town is on http://127.0.0.1
