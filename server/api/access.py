@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import APIKeyCookie
 
+from privacy.terms import Action
 from server.accounts.sessions import Session, Sessions
 from server.accounts.signin import SignIn
 from server.api import cookies, problems
@@ -20,7 +24,9 @@ from server.config import ServerConfig
 from server.enrolment.desk import EnrolmentDesk
 from server.footage.exports import Uploads
 from server.history.keyring import KeyRing
-from server.store import family
+from server.permit.ask import Asker
+from server.permit.permits import OWN_WARDS, STREAM, Permits, Wish, wish
+from server.store.grant import Grant, GrantedConnection
 from server.store.pool import Pool
 
 _cookie = APIKeyCookie(
@@ -44,6 +50,7 @@ class Parts:
     warden: Pool
     sessions: Sessions
     signin: SignIn
+    permits: Permits
     hub: Hub
     bridge: Bridge
     batch_rates: BatchRates
@@ -103,20 +110,82 @@ FreshSessionNow = Annotated[Session, Depends(_fresh_session)]
 """A session in which a passkey was shown within the last minutes: a step-up."""
 
 
-async def _grant(
-    parts: PartsNow, session: SessionNow, ward_id: Annotated[str, Path(examples=["ward-001"])]
-) -> family.Grant:
-    # The database refuses a NUL in a text; to a guardian it is one more ward who is not theirs.
-    if "\0" in ward_id:
-        raise problems.ProblemError(problems.NOT_FOUND)
-    async with parts.pool.connection() as conn:
-        grant = await family.grant(conn, session.account_id, ward_id, at_ms=parts.config.clock.now_ms())
-    if grant is None:
-        raise problems.ProblemError(problems.NOT_FOUND)
-    return grant
+def _asker(session: SessionNow) -> Asker:
+    return Asker(session.account_id, session.role, session.agency, session.token_hash)
 
 
-GrantNow = Annotated[family.Grant, Depends(_grant)]
+AskerNow = Annotated[Asker, Depends(_asker)]
+"""Who asks, for the policies."""
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+async def _ward_id(ward_id: Annotated[str, Path(examples=["ward-001"])]) -> str:
+    # What no ward can be called is one more ward who is not theirs; the log takes no text of a stranger's.
+    if not _ID.fullmatch(ward_id):
+        raise problems.ProblemError(problems.NOT_FOUND)
+    return ward_id
+
+
+WardNow = Annotated[str, Depends(_ward_id)]
+"""The ward whom a path names; nothing says yet that there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A right to read that the policies have given for this request. Only `Permits` makes the grant in it."""
+
+    parts: Parts
+    asker: Asker
+    wanted: Wish
+    grant: Grant
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[GrantedConnection]:
+        """Yield a connection that sees what was wished for.
+
+        Raises:
+            RefusedError: the right ended meanwhile, and the policies say no.
+        """
+        async with self.parts.permits.reading(self.parts.pool, self.asker, self.wanted) as (conn, _):
+            yield conn
+
+
+async def permit(parts: Parts, asker: Asker, wanted: Wish) -> Permit:
+    """Return the right that is wished for.
+
+    Raises:
+        RefusedError: the policies say no; the route answers as if there were no such thing.
+        SessionEndedError: nobody is signed in any more.
+    """
+    return Permit(parts, asker, wanted, await parts.permits.of(asker, wanted))
+
+
+def _may(action: Action) -> Callable[..., Awaitable[Permit]]:
+    async def decided(parts: PartsNow, asker: AskerNow, ward_id: WardNow) -> Permit:
+        return await permit(parts, asker, wish(action, ward_id))
+
+    return decided
+
+
+PlacePermit = Annotated[Permit, Depends(_may(Action.VIEW_PLACE))]
+EventsPermit = Annotated[Permit, Depends(_may(Action.VIEW_EVENTS))]
+LookUpsPermit = Annotated[Permit, Depends(_may(Action.VIEW_LOOK_UPS))]
+
+
+async def _own_wards(parts: PartsNow, asker: AskerNow) -> Permit:
+    return await permit(parts, asker, OWN_WARDS)
+
+
+OwnWardsPermit = Annotated[Permit, Depends(_own_wards)]
+"""All whom the asker may see, by name; it may be nobody."""
+
+
+async def _stream(parts: PartsNow, asker: AskerNow) -> Permit:
+    return await permit(parts, asker, STREAM)
+
+
+StreamPermit = Annotated[Permit, Depends(_stream)]
+"""Places and events of all whom the asker may see, as they happen."""
 
 SIGNED_IN: Final = (problems.NOT_SIGNED_IN, problems.UNAVAILABLE, problems.INTERNAL)
 """The problems of every route that wants a session."""

@@ -20,6 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
+from privacy.ordinance import NEUTRAL, load
+from privacy.policy.engine import Engine
 from server.accounts.sessions import SessionRules, Sessions, wall_ms
 from server.accounts.signin import SignIn, SignInLimits
 from server.api import (
@@ -54,13 +56,18 @@ from server.errors import ServerError
 from server.footage.exports import FOLDER, Uploads
 from server.history.errors import KeyStoreError
 from server.history.keyring import KeyRing
+from server.permit.ask import RefusedError
+from server.permit.permits import Permits, PermitSettings, SessionEndedError
 from server.registry.kek import load as load_kek
+from server.store import grant
+from server.store.grant import LapsedError
 from server.store.pool import DOWN, Pool, make_pool
 from wire.keys import CityBundle
 
 log = logging.getLogger(__name__)
 
 _SWEEP_SESSIONS_S: Final = 3600.0
+_SWEEP_TOKENS_S: Final = 600.0
 _STOP_WITHIN_S: Final = 3
 
 
@@ -135,7 +142,9 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
     metrics = Metrics()
     town_map = TownMap(config.city.id)
     pool, warden = pools.data, pools.warden
-    settings = HubSettings(config.dsn("api"), warden, config.clock, knobs.now_ms)
+    decided_by = PermitSettings(load(NEUTRAL).facts(), config.clock, knobs.now_ms)
+    permits = Permits(warden, Engine.load(), decided_by)
+    settings = HubSettings(config.dsn("api"), permits, knobs.now_ms)
     bundle = CityBundle.load(config.keys_dir / "city.json")
     return Parts(
         config=config,
@@ -143,6 +152,7 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
         warden=warden,
         sessions=Sessions(warden, rules=knobs.rules, now_ms=knobs.now_ms),
         signin=SignIn(warden, knobs.limits),
+        permits=permits,
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
         bridge=_bridge(config, bundle, metrics),
         batch_rates=BatchRates(knobs.batches),
@@ -171,6 +181,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             ("hub", parts.hub.run()),
             ("bridge", parts.bridge.run()),
             ("sessions", _sweep_sessions(parts.sessions)),
+            ("tokens", _sweep_tokens(parts.warden)),
         )
     ]
     try:
@@ -203,6 +214,18 @@ async def _sweep_sessions(sessions: Sessions) -> None:
             log.info("sessions.swept", extra={"removed": removed})
 
 
+async def _sweep_tokens(warden: Pool) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_TOKENS_S)
+        try:
+            async with warden.connection() as conn:
+                removed = await grant.sweep(conn)
+        except Exception as error:
+            log.exception("tokens.unswept", extra={"error": type(error).__name__})
+        else:
+            log.info("tokens.swept", extra={"removed": removed})
+
+
 def _handle_errors(app: FastAPI) -> None:
     async def problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, problems.ProblemError)  # noqa: S101 - registered for it alone
@@ -223,10 +246,18 @@ def _handle_errors(app: FastAPI) -> None:
         log.warning("database.down", extra={"error": type(error).__name__})
         return problems.answer(problems.UNAVAILABLE, {"retry-after": "5"})
 
+    async def refused(_: Request, _error: Exception) -> Response:
+        return problems.answer(problems.NOT_FOUND)
+
+    async def signed_out(_: Request, _error: Exception) -> Response:
+        return problems.answer(problems.NOT_SIGNED_IN)
+
     app.add_exception_handler(problems.ProblemError, problem)
+    app.add_exception_handler(RefusedError, refused)
+    app.add_exception_handler(SessionEndedError, signed_out)
     app.add_exception_handler(HTTPException, bare)
     app.add_exception_handler(RequestValidationError, invalid)
-    for kind in (*DOWN, KeyStoreError):
+    for kind in (*DOWN, KeyStoreError, LapsedError):
         app.add_exception_handler(kind, down)
 
 

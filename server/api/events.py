@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from server.api import problems
-from server.api.access import OF_A_WARD, GrantNow, PartsNow
+from server.api.access import OF_A_WARD, EventsPermit, WardNow
 from server.api.schemas import Events
 from server.api.show import show_event
 from server.store import family
@@ -20,9 +20,9 @@ _Before = Annotated[int | None, Query(ge=1, le=_MAX_ID, description="`next` of t
 
 
 @router.get("/events", summary="できごと / Events", responses=problems.documented(*OF_A_WARD))
-async def get_events(parts: PartsNow, grant: GrantNow, limit: _Limit = 50, before: _Before = None) -> Events:
+async def get_events(permit: EventsPermit, ward_id: WardNow, limit: _Limit = 50, before: _Before = None) -> Events:
     """Arrivals, departures and SOS, newest first; `next` is null on the last page."""
-    async with parts.pool.connection() as conn:
-        rows = await family.events(conn, grant, before=before, limit=limit + 1)
+    async with permit.reading() as conn:
+        rows = await family.events(conn, ward_id, before=before, limit=limit + 1)
     shown = [show_event(row) for row in rows[:limit]]
     return Events(events=shown, next=shown[-1].id if len(rows) > limit else None)

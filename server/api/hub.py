@@ -1,8 +1,9 @@
 """From the database's notices to the live streams: one listener a process, one look-up for all who watch a ward.
 
-A notice only says that something changed. What changed is read once, then who may see it, in that order: a right that
-was withdrawn before the look-up is never answered. Streams of a session or guardianship that ended are closed as soon
-as the database tells (triggers of 0003_access.sql), and by a sweep for what ends by the clock.
+A notice only says that something changed. What changed is read once, by the purpose tokens of all who watch, in one
+snapshot with which of these tokens are in force: a right that was withdrawn before it is never answered. A token that
+is no longer in force is renewed if the policies say so for the same wards; else the stream is closed. The database
+tells at once of what ends sessions and guardianships (0003_access.sql), a sweep finds what ends by the clock.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from server.accounts.sessions import Session, wall_ms
+from server.accounts.sessions import wall_ms
 from server.api.mailbox import Mailbox
 from server.api.metrics import Metrics
 from server.api.near import of_places
 from server.api.schemas import LiveEvent, LivePlace
 from server.api.show import show_event, show_place
 from server.api.townmap import TownMap
+from server.permit.ask import Asker
+from server.permit.permits import Permits, SessionEndedError
 from server.store import streams
-from server.store.connection import Connection
+from server.store.grant import Grant, GrantedConnection, holding
 from server.store.pool import Pool
-from wire.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ SWEEP_S: Final = 5.0
 MAX_STREAMS_PER_SESSION: Final = 6
 _PAGE: Final = 200
 _RETRY_S: Final = 1.0
+_EARLY_MS: Final = 60_000
+"""Tokens are renewed so long before they expire, so that nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,21 @@ class HubSettings:
 
     Attributes:
         dsn: of the role `api`, for the listening connection.
-        warden: pool of that role, which knows sessions.
-        clock: of the town, for guardianships.
-        now_ms: the wall clock, for sessions.
+        permits: what renews tokens.
+        now_ms: the wall clock.
     """
 
     dsn: str
-    warden: Pool
-    clock: Clock
+    permits: Permits
     now_ms: Callable[[], int] = wall_ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Right:
+    """By which right a mailbox is filled."""
+
+    asker: Asker
+    grant: Grant
 
 
 class Hub:
@@ -61,24 +71,29 @@ class Hub:
         self._metrics = metrics
         self._boxes: dict[bytes, list[Mailbox]] = {}
         self._by_ward: dict[str, set[Mailbox]] = {}
+        self._rights: dict[Mailbox, _Right] = {}
+        self._lapsed: set[Mailbox] = set()
+        self._renew = asyncio.Event()
         self._dirty: set[str] = set()
         self._doubted: set[bytes] = set()
         self._wake = asyncio.Event()
 
-    def join(self, session: Session, ward_ids: Collection[str], cursor: dict[str, int]) -> Mailbox:
-        """Return a new mailbox, soon filled with the current places and the events after `cursor`."""
-        boxes = self._boxes.setdefault(session.token_hash, [])
+    def join(self, asker: Asker, grant: Grant, cursor: dict[str, int]) -> Mailbox:
+        """Return a new mailbox for the wards of `grant`, soon filled with places and the events after `cursor`."""
+        session = asker.session or b""
+        boxes = self._boxes.setdefault(session, [])
         while len(boxes) >= MAX_STREAMS_PER_SESSION:
             self._close(boxes[0], "crowded")
-        wards = frozenset(ward_ids)
+        wards = frozenset(grant.wards)
         known = {ward_id: event_id for ward_id, event_id in cursor.items() if ward_id in wards}
-        box = Mailbox(session.token_hash, session.account_id, wards, known)
-        self._boxes.setdefault(session.token_hash, []).append(box)
+        box = Mailbox(session, asker.account, wards, known)
+        self._boxes.setdefault(session, []).append(box)
+        self._rights[box] = _Right(asker, grant)
         for ward_id in wards:
             self._by_ward.setdefault(ward_id, set()).add(box)
         self._metrics.streams.inc()
         self._dirty |= wards
-        self._doubted.add(session.token_hash)
+        self._doubted.add(session)
         self._wake.set()
         return box
 
@@ -88,6 +103,8 @@ class Hub:
         if box not in boxes:
             return
         boxes.remove(box)
+        del self._rights[box]
+        self._lapsed.discard(box)
         if not boxes:
             del self._boxes[box.token_hash]
         for ward_id in box.ward_ids:
@@ -112,6 +129,7 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
             tasks.create_task(self._deliver())
+            tasks.create_task(self._renewals())
             tasks.create_task(self._sweep())
 
     async def _listen(self) -> None:
@@ -148,6 +166,10 @@ class Hub:
             if self._boxes:
                 self._doubted |= self._boxes.keys()
                 self._wake.set()
+            soon_ms = self._settings.now_ms() + _EARLY_MS
+            if soon := {box for box, right in self._rights.items() if right.grant.expires_ms <= soon_ms}:
+                self._lapsed |= soon
+                self._renew.set()
 
     async def _deliver(self) -> None:
         late = False
@@ -169,18 +191,27 @@ class Hub:
                 self._wake.set()
 
     async def _refresh(self, ward_ids: set[str], doubted: set[bytes]) -> None:
-        """Read what is new of some wards, check every mailbox concerned, then fill those that still may see it."""
+        """Read what is new of some wards, and fill the mailboxes concerned whose tokens are in force."""
         boxes = self._watching(ward_ids)  # who joins meanwhile was not checked, and gets the next round
-        async with self._pool.connection() as conn:
-            places, events = await self._news(conn, ward_ids, boxes) if ward_ids else ([], [])
-        await self._check(doubted | {box.token_hash for box in boxes})
+        rights = {box: self._rights[box] for box in boxes | {box for one in doubted for box in self._boxes[one]}}
+        places: list[LivePlace] = []
+        events: list[LiveEvent] = []
+        async with holding(self._pool, [right.grant for right in rights.values()]) as held:
+            good = {box for box, right in rights.items() if right.grant.token_id in held.in_force}
+            good -= {box for box in good if rights[box].grant.expires_ms <= self._settings.now_ms()}
+            seen = ward_ids & {ward_id for box in good for ward_id in box.ward_ids}
+            if seen:
+                places, events = await self._news(held.conn, seen, boxes & good)
         for place in places:
-            for box in boxes & self._by_ward.get(place.ward_id, set()):
+            for box in boxes & good & self._by_ward.get(place.ward_id, set()):
                 box.put_place(place)
-        self._hand_out(events, boxes)
+        self._hand_out(events, boxes & good)
+        if late := (rights.keys() - good) & self._rights.keys():
+            self._lapsed |= late
+            self._renew.set()
 
     async def _news(
-        self, conn: Connection, ward_ids: set[str], boxes: set[Mailbox]
+        self, conn: GrantedConnection, ward_ids: set[str], boxes: set[Mailbox]
     ) -> tuple[list[LivePlace], list[LiveEvent]]:
         newest = await streams.newest_events(conn, ward_ids)
         for box in boxes:
@@ -203,20 +234,42 @@ class Hub:
             shown.append(LivePlace(ward_id=row.ward_id, **dict(show_place(row, (*own, *landmarks)))))
         return shown, [LiveEvent(ward_id=row.ward_id, **dict(show_event(row))) for row in rows]
 
-    async def _check(self, token_hashes: set[bytes]) -> None:
-        """Close the mailboxes of sessions that ended or whose wards are no longer the same."""
-        async with self._settings.warden.connection() as conn:
-            wall_ms, town_ms = self._settings.now_ms(), self._settings.clock.now_ms()
-            rows = await streams.access(conn, token_hashes, wall_ms=wall_ms, town_ms=town_ms)
-        allowed: dict[bytes, set[str]] = {}
-        for row in rows:
-            allowed.setdefault(row.token_hash, set()).update([row.ward_id] if row.ward_id else [])
-        for token_hash in token_hashes:
-            for box in list(self._boxes.get(token_hash, ())):
-                if token_hash not in allowed:
-                    self._close(box, "session")
-                elif box.ward_ids != allowed[token_hash]:
-                    self._close(box, "guardianship")
+    async def _renewals(self) -> None:
+        """Ask the policies anew for mailboxes whose tokens are no longer in force; beside the deliveries to others."""
+        late = False
+        while True:
+            await self._renew.wait()
+            self._renew.clear()
+            for box in list(self._lapsed):
+                try:
+                    await self._renew_one(box)
+                    late = False
+                except Exception as error:
+                    if not late:
+                        log.exception("live.unrenewed", extra={"error": type(error).__name__})
+                    late = True
+                    await asyncio.sleep(_RETRY_S)
+                    self._renew.set()
+
+    async def _renew_one(self, box: Mailbox) -> None:
+        """Give a mailbox a new token for the same wards, or close it."""
+        right = self._rights.get(box)
+        if right is None:
+            return
+        try:
+            grant = await self._settings.permits.again(right.asker, right.grant)
+        except SessionEndedError:
+            self._close(box, "session")
+            return
+        if box not in self._rights:
+            return
+        if box.ward_ids != frozenset(grant.wards):
+            self._close(box, "guardianship")
+            return
+        self._rights[box] = _Right(right.asker, grant)
+        self._lapsed.discard(box)
+        self._dirty |= box.ward_ids
+        self._wake.set()
 
     def _hand_out(self, events: Iterable[LiveEvent], boxes: set[Mailbox]) -> None:
         for event in events:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header
 from starlette.responses import StreamingResponse
 
-from server.accounts.sessions import Session
 from server.api import problems
-from server.api.access import SIGNED_IN, PartsNow, SessionNow
+from server.api.access import SIGNED_IN, PartsNow, StreamPermit
 from server.api.hub import Hub
 from server.api.mailbox import Letter, decode_cursor
-from server.store import family
+from server.permit.ask import Asker
+from server.store.grant import Grant
 
 router = APIRouter(prefix="/api/v1", tags=["live"])
 HEARTBEAT_S: Final = 15.0
@@ -45,11 +45,11 @@ def _frame(letter: Letter) -> bytes:
 
 
 async def stream(
-    hub: Hub, session: Session, ward_ids: Collection[str], *, cursor: dict[str, int], heartbeat_s: float = HEARTBEAT_S
+    hub: Hub, asker: Asker, grant: Grant, *, cursor: dict[str, int], heartbeat_s: float = HEARTBEAT_S
 ) -> AsyncIterator[bytes]:
     """Yield a stream until the server closes it or the client goes away."""
     # Joined here and not by the caller: of a response that never starts, nobody would take the mailbox away.
-    box = hub.join(session, ward_ids, cursor)
+    box = hub.join(asker, grant, cursor)
     try:
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while not box.closed:
@@ -71,14 +71,12 @@ async def stream(
     responses={**_STREAM, **problems.documented(*SIGNED_IN)},
 )
 async def get_live(
-    parts: PartsNow, session: SessionNow, last_event_id: Annotated[str | None, Header()] = None
+    parts: PartsNow, permit: StreamPermit, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
     """First the current place of every ward and the events since `Last-Event-ID`, then each as it happens."""
-    async with parts.pool.connection() as conn:
-        wards = await family.wards(conn, session.account_id, at_ms=parts.config.clock.now_ms())
     cursor = decode_cursor(last_event_id or "")
     return StreamingResponse(
-        stream(parts.hub, session, [ward.id for ward in wards], cursor=cursor),
+        stream(parts.hub, permit.asker, permit.grant, cursor=cursor),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )

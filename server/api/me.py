@@ -8,7 +8,7 @@ from privacy.terms import Role
 from privacy.transparency.record import Record
 from server.accounts.recipients import is_recipient
 from server.api import problems
-from server.api.access import SIGNED_IN, FreshSessionNow, PartsNow, SessionNow
+from server.api.access import SIGNED_IN, FreshSessionNow, OwnWardsPermit, PartsNow, SessionNow
 from server.api.schemas import Account, City, Guardian, Me, NewRecipient, TownClock, Ward
 from server.store import accounts, audit, family
 
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/v1", tags=["session"])
 
 
 @router.get("/me", summary="わたしと見守る人 / Me and my wards", responses=problems.documented(*SIGNED_IN))
-async def get_me(parts: PartsNow, session: SessionNow) -> Me:
+async def get_me(parts: PartsNow, session: SessionNow, permit: OwnWardsPermit) -> Me:
     """The account, the city and its clock; of families the wards, and the key for Web Push."""
     config, clock = parts.config, parts.config.clock
     now_ms = clock.now_ms()
@@ -25,10 +25,8 @@ async def get_me(parts: PartsNow, session: SessionNow) -> Me:
         agency = await accounts.agency(conn, session.agency) if session.agency else None
     if found is None:
         raise problems.ProblemError(problems.NOT_SIGNED_IN)
-    wards: list[family.WardRow] = []
-    if session.role is Role.GUARDIAN:
-        async with parts.pool.connection() as conn:
-            wards = await family.wards(conn, session.account_id, at_ms=now_ms)
+    async with parts.permits.reading(parts.pool, permit.asker, permit.wanted) as (conn, grant):
+        wards = await family.wards(conn, grant.wards)
     return Me(
         account=Account.of(found, agency),
         guardian=Guardian.model_validate(found) if session.role is Role.GUARDIAN else None,

@@ -24,7 +24,7 @@ async def put_subscription(parts: PartsNow, session: SessionNow, body: PushSubsc
     """Send notices to this browser from now on; it replaces what the same endpoint had."""
     if not is_push_service(body.endpoint, allow_loopback=is_loopback(parts.config.http.public_url)):
         raise problems.ProblemError(problems.INVALID)
-    async with parts.pool.connection() as conn:
+    async with parts.warden.connection() as conn:
         await subscriptions.put(
             conn, session.account_id, endpoint=body.endpoint, p256dh=body.keys.p256dh, auth=body.keys.auth
         )
@@ -38,5 +38,5 @@ async def put_subscription(parts: PartsNow, session: SessionNow, body: PushSubsc
 )
 async def delete_subscription(parts: PartsNow, session: SessionNow, body: PushEndpoint) -> None:
     """Send no more notices to this browser; nothing happens when it had none."""
-    async with parts.pool.connection() as conn:
+    async with parts.warden.connection() as conn:
         await subscriptions.delete(conn, session.account_id, body.endpoint)

@@ -12,8 +12,8 @@ from server.history.errors import SealedHourError
 from server.history.fixes import HOUR_MS, Fixes, concat, merge, unpack
 from server.history.keyring import KeyRing
 from server.store import ward_hour
-from server.store.connection import Connection
-from server.store.family import FixRow, Grant
+from server.store.family import FixRow
+from server.store.grant import GrantedConnection
 
 log = logging.getLogger(__name__)
 
@@ -21,15 +21,20 @@ _MOST_PLAIN: Final = 20_000
 """More than two days of fixes: a bound, not a limit."""
 
 
+def whole_hours(span_ms: tuple[int, int]) -> tuple[int, int]:
+    """Return the span with the hour in which it begins, UTC ms: what a token for a track has to open."""
+    return span_ms[0] // HOUR_MS * HOUR_MS, span_ms[1]
+
+
 async def track(
-    conn: Connection, ring: KeyRing, granted: Grant, *, span_ms: tuple[int, int], limit: int
+    conn: GrantedConnection, ring: KeyRing, ward_id: str, *, span_ms: tuple[int, int], limit: int
 ) -> list[FixRow]:
     """Return the newest fixes of a ward, oldest first. Sealed hours whose key was erased are not there.
 
     Args:
-        conn: to the main database, for this process's role.
+        conn: to the main database, with a token for the ward's track over `whole_hours(span_ms)`.
         ring: opens sealed hours.
-        granted: whose, and by whose right.
+        ward_id: whose.
         span_ms: heard from the first to before the second, UTC.
         limit: so many at most.
 
@@ -38,10 +43,9 @@ async def track(
         DatabaseError: of the main database.
     """
     from_ms, to_ms = span_ms
-    first_ms = from_ms // HOUR_MS * HOUR_MS
-    hot, sealed = await ward_hour.read(conn, granted, from_ms=first_ms, to_ms=to_ms, limit=_MOST_PLAIN)
-    key = await ring.of(granted.ward_id, [envelope.key_id(row) for _, row in sealed]) if sealed else None
-    opened = [] if key is None else _opened(sealed, key, granted.ward_id)
+    hot, sealed = await ward_hour.read(conn, ward_id, span_ms=whole_hours(span_ms), limit=_MOST_PLAIN)
+    key = await ring.of(ward_id, [envelope.key_id(row) for _, row in sealed]) if sealed else None
+    opened = [] if key is None else _opened(sealed, key, ward_id)
     fixes = merge(concat(opened), Fixes.of(hot))
     return _rows(fixes.take((fixes.at_ms >= from_ms) & (fixes.at_ms < to_ms)), limit)
 

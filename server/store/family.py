@@ -1,25 +1,17 @@
-"""What a guardian may see of a ward. Every question but the first takes a `Grant`, and asks for it again in its SQL.
+"""What a family sees of a ward, over a connection that has its purpose token: without one there are no rows.
 
 Times of the town, UTC ms.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from psycopg.rows import class_row
 
-from server.store.connection import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A guardianship in force at `at_ms`, town time. Only `grant` makes one."""
-
-    guardian_id: str
-    ward_id: str
-    at_ms: int
+from server.store.grant import GrantedConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +78,6 @@ class WatchedPlaceRow:
     ward_id: str | None
 
 
-_IN_FORCE: Final = "g.since <= to_timestamp(%(at_ms)s / 1000.0) AND g.until > to_timestamp(%(at_ms)s / 1000.0)"
-_GRANTED: Final = f"""
-EXISTS (SELECT 1 FROM charge AS g
-        WHERE g.guardian_id = %(guardian_id)s AND g.ward_id = %(ward_id)s AND {_IN_FORCE})
-"""  # noqa: S608 - constants of this module
 PLACE_COLUMNS: Final = """
     ward_id, lat_deg, lon_deg, accuracy_m::float8, (extract(epoch FROM heard_at) * 1000)::bigint AS heard_at_ms,
     (extract(epoch FROM received_at) * 1000)::bigint AS received_at_ms, late, battery_dv, sos, traceable
@@ -102,59 +89,43 @@ EVENT_COLUMNS: Final = """
 """
 
 
-def _asked(grant: Grant, **more: object) -> dict[str, object]:
-    return {"guardian_id": grant.guardian_id, "ward_id": grant.ward_id, "at_ms": grant.at_ms, **more}
-
-
-async def grant(conn: Connection, guardian_id: str, ward_id: str, *, at_ms: int) -> Grant | None:
-    """Return the right of `guardian_id` to see `ward_id` now, or None: no such ward, or not theirs."""
-    query = f"SELECT 1 WHERE {_GRANTED}"
-    asked = {"guardian_id": guardian_id, "ward_id": ward_id, "at_ms": at_ms}
-    found = await (await conn.execute(query, asked)).fetchone()
-    return Grant(guardian_id, ward_id, at_ms) if found else None
-
-
-async def wards(conn: Connection, guardian_id: str, *, at_ms: int) -> list[WardRow]:
-    """Return the wards whom a guardian may see now, by name."""
-    query = f"""
-    SELECT w.id, w.name_ja, w.name_en FROM charge AS g JOIN ward AS w ON w.id = g.ward_id
-    WHERE g.guardian_id = %(guardian_id)s AND {_IN_FORCE} ORDER BY w.name_en, w.id
-    """  # noqa: S608 - constants of this module
+async def wards(conn: GrantedConnection, ward_ids: Collection[str]) -> list[WardRow]:
+    """Return those of `ward_ids` who are granted, by name."""
+    query = "SELECT id, name_ja, name_en FROM ward WHERE id = ANY(%s) ORDER BY name_en, id"
     async with conn.cursor(row_factory=class_row(WardRow)) as cursor:
-        await cursor.execute(query, {"guardian_id": guardian_id, "at_ms": at_ms})
+        await cursor.execute(query, (list(ward_ids),))
         return await cursor.fetchall()
 
 
-async def last_place(conn: Connection, granted: Grant) -> PlaceRow | None:
+async def last_place(conn: GrantedConnection, ward_id: str) -> PlaceRow | None:
     """Return where the ward was heard last, or None: never yet."""
-    query = f"SELECT {PLACE_COLUMNS} FROM last_place WHERE ward_id = %(ward_id)s AND {_GRANTED}"  # noqa: S608 - constants
+    query = f"SELECT {PLACE_COLUMNS} FROM last_place WHERE ward_id = %s"  # noqa: S608 - constants of this module
     async with conn.cursor(row_factory=class_row(PlaceRow)) as cursor:
-        await cursor.execute(query, _asked(granted))
+        await cursor.execute(query, (ward_id,))
         return await cursor.fetchone()
 
 
-async def events(conn: Connection, granted: Grant, *, before: int | None, limit: int) -> list[EventRow]:
+async def events(conn: GrantedConnection, ward_id: str, *, before: int | None, limit: int) -> list[EventRow]:
     """Return at most `limit` events with an id below `before`, newest first."""
     query = f"""
     SELECT {EVENT_COLUMNS} FROM event AS e LEFT JOIN place AS p ON p.id = e.place_id
-    WHERE e.ward_id = %(ward_id)s AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint) AND {_GRANTED}
+    WHERE e.ward_id = %(ward_id)s AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
     ORDER BY e.id DESC LIMIT %(limit)s
     """  # noqa: S608 - constants of this module
     async with conn.cursor(row_factory=class_row(EventRow)) as cursor:
-        await cursor.execute(query, _asked(granted, before=before, limit=limit))
+        await cursor.execute(query, {"ward_id": ward_id, "before": before, "limit": limit})
         return await cursor.fetchall()
 
 
-async def places(conn: Connection, granted: Grant) -> list[WatchedPlaceRow]:
+async def places(conn: GrantedConnection, ward_id: str) -> list[WatchedPlaceRow]:
     """Return the ward's own places and those watched for them; never another ward's."""
-    query = f"""
+    query = """
     SELECT p.id, p.name_ja, p.name_en, p.kind, p.lat_deg, p.lon_deg, p.radius_m::float8, p.ward_id
     FROM place AS p
-    WHERE (p.ward_id = %(ward_id)s OR p.ward_id IS NULL AND EXISTS (
-               SELECT 1 FROM watch AS w WHERE w.ward_id = %(ward_id)s AND w.place_id = p.id))
-      AND {_GRANTED}
+    WHERE p.ward_id = %(ward_id)s OR p.ward_id IS NULL AND EXISTS (
+              SELECT 1 FROM watch AS w WHERE w.ward_id = %(ward_id)s AND w.place_id = p.id)
     ORDER BY p.id
-    """  # noqa: S608 - constants of this module
+    """
     async with conn.cursor(row_factory=class_row(WatchedPlaceRow)) as cursor:
-        await cursor.execute(query, _asked(granted))
+        await cursor.execute(query, {"ward_id": ward_id})
         return await cursor.fetchall()

@@ -1,4 +1,4 @@
-"""What live streams need: the database's own notices, what changed for some wards, and who may still see it."""
+"""What live streams need: the database's own notices, and what changed for some wards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from server.store.connection import Connection
 from server.store.family import EVENT_COLUMNS, PLACE_COLUMNS, EventRow, PlaceRow, WatchedPlaceRow
+from server.store.grant import GrantedConnection
 
 _QUIET_S: Final = 10.0
 """After so long without a notice the connection is tried: a half-open one would be silent for ever."""
@@ -34,14 +34,6 @@ class AccessChanged:
     """A session or a guardianship of a guardian began, changed or ended."""
 
     guardian_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccessRow:
-    """A session in force, and one ward it may see now (None: none)."""
-
-    token_hash: bytes
-    ward_id: str | None
 
 
 Heard = Listening | WardsChanged | AccessChanged
@@ -71,7 +63,7 @@ def _read(channel: str, payload: str) -> Heard | None:
         return None
 
 
-async def places(conn: Connection, ward_ids: Collection[str]) -> list[PlaceRow]:
+async def places(conn: GrantedConnection, ward_ids: Collection[str]) -> list[PlaceRow]:
     """Return the last places of some wards."""
     async with conn.cursor(row_factory=class_row(PlaceRow)) as cursor:
         await cursor.execute(
@@ -81,7 +73,7 @@ async def places(conn: Connection, ward_ids: Collection[str]) -> list[PlaceRow]:
         return await cursor.fetchall()
 
 
-async def own_places(conn: Connection, ward_ids: Collection[str]) -> list[WatchedPlaceRow]:
+async def own_places(conn: GrantedConnection, ward_ids: Collection[str]) -> list[WatchedPlaceRow]:
     """Return the places that belong to some wards, such as their homes."""
     async with conn.cursor(row_factory=class_row(WatchedPlaceRow)) as cursor:
         await cursor.execute(
@@ -92,7 +84,7 @@ async def own_places(conn: Connection, ward_ids: Collection[str]) -> list[Watche
         return await cursor.fetchall()
 
 
-async def newest_events(conn: Connection, ward_ids: Collection[str]) -> dict[str, int]:
+async def newest_events(conn: GrantedConnection, ward_ids: Collection[str]) -> dict[str, int]:
     """Return the id of each ward's newest event, 0 where there is none."""
     cursor = await conn.execute(
         """
@@ -104,7 +96,7 @@ async def newest_events(conn: Connection, ward_ids: Collection[str]) -> dict[str
     return {str(ward_id): int(event_id) for ward_id, event_id in await cursor.fetchall()}
 
 
-async def events_after(conn: Connection, after: Mapping[str, int], *, limit: int) -> list[EventRow]:
+async def events_after(conn: GrantedConnection, after: Mapping[str, int], *, limit: int) -> list[EventRow]:
     """Return the events after `after[ward_id]` of each ward, oldest first, at most `limit` a ward.
 
     Ids of one ward ascend in the order of commits: ingest holds the ward's row of last_place while it writes events.
@@ -121,23 +113,5 @@ async def events_after(conn: Connection, after: Mapping[str, int], *, limit: int
             ORDER BY e.id
             """,  # noqa: S608 - constants of this module
             (list(after.keys()), list(after.values()), limit),
-        )
-        return await cursor.fetchall()
-
-
-async def access(conn: Connection, token_hashes: Collection[bytes], *, wall_ms: int, town_ms: int) -> list[AccessRow]:
-    """Return which of these sessions are in force, and every ward each may see now; `conn` is of the role warden."""
-    async with conn.cursor(row_factory=class_row(AccessRow)) as cursor:
-        await cursor.execute(
-            """
-            SELECT s.token_hash, g.ward_id
-            FROM session AS s
-            LEFT JOIN charge AS g ON g.guardian_id = s.account_id
-                AND g.since <= to_timestamp(%(town_ms)s / 1000.0) AND g.until > to_timestamp(%(town_ms)s / 1000.0)
-            WHERE s.token_hash = ANY(%(token_hashes)s) AND s.expires_at > to_timestamp(%(wall_ms)s / 1000.0)
-              AND s.last_used_at + s.idle_s * interval '1 second' > to_timestamp(%(wall_ms)s / 1000.0)
-              AND s.scope = 'full'
-            """,
-            {"token_hashes": list(token_hashes), "wall_ms": wall_ms, "town_ms": town_ms},
         )
         return await cursor.fetchall()

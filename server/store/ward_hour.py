@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from server.store.connection import Connection, at
-from server.store.family import Grant
+from server.store.grant import GrantedConnection
 
 Row = tuple[int, int, float, float, float, int, int, bool, bool]
 """bucket_ms, at_ms, lat_deg, lon_deg, accuracy_m, detectors, received_ms, is_late, is_whole; times UTC."""
@@ -14,18 +14,14 @@ _COLUMNS: Final = """
     accuracy_m, detectors, (extract(epoch FROM received_at) * 1000)::bigint, late, whole
 """
 _TAKE: Final = f"DELETE FROM fix WHERE ward_id = ANY(%s) AND bucket_at < %s RETURNING ward_id, {_COLUMNS}"  # noqa: S608 - constants of this module
-_GRANTED: Final = """
-    EXISTS (SELECT 1 FROM charge AS g
-            WHERE g.guardian_id = %(guardian)s AND g.ward_id = %(ward)s AND g.since <= %(now)s AND g.until > %(now)s)
-"""
 _HOT: Final = f"""
     SELECT {_COLUMNS} FROM fix
-    WHERE ward_id = %(ward)s AND bucket_at >= %(from)s AND bucket_at < %(to)s AND {_GRANTED}
+    WHERE ward_id = %(ward)s AND bucket_at >= %(from)s AND bucket_at < %(to)s
     ORDER BY bucket_at DESC LIMIT %(limit)s
 """  # noqa: S608 - constants of this module
 _SEALED: Final = """
-    SELECT (extract(epoch FROM hour_at) * 1000)::bigint, sealed
-    FROM ward_hours(%(guardian)s, %(ward)s, %(now)s, %(from)s, %(to)s)
+    SELECT (extract(epoch FROM hour_at) * 1000)::bigint, sealed FROM ward_hour
+    WHERE ward_id = %(ward)s AND hour_at >= %(from)s AND hour_at < %(to)s ORDER BY hour_at
 """
 
 
@@ -66,20 +62,13 @@ async def save(conn: Connection, rows: Iterable[tuple[str, int, bytes]]) -> None
 
 
 async def read(
-    conn: Connection, granted: Grant, *, from_ms: int, to_ms: int, limit: int
+    conn: GrantedConnection, ward_id: str, *, span_ms: tuple[int, int], limit: int
 ) -> tuple[list[Row], list[tuple[int, bytes]]]:
-    """Return what a guardian may see of [from_ms, to_ms): the newest `limit` plain fixes, and sealed hours by UTC ms.
+    """Return what is granted of a ward's span: the newest `limit` plain fixes, and sealed hours by UTC ms.
 
-    The plain ones are asked for first: what is being sealed meanwhile is then seen twice and never missed.
+    Both are of one snapshot: what is being sealed meanwhile is seen once, on either side.
     """
-    asked: dict[str, Any] = {
-        "guardian": granted.guardian_id,
-        "ward": granted.ward_id,
-        "now": at(granted.at_ms),
-        "from": at(from_ms),
-        "to": at(to_ms),
-        "limit": limit,
-    }
+    asked: dict[str, Any] = {"ward": ward_id, "from": at(span_ms[0]), "to": at(span_ms[1]), "limit": limit}
     hot = await (await conn.execute(_HOT, asked)).fetchall()
     hours = await (await conn.execute(_SEALED, asked)).fetchall()
     return [tuple(row) for row in hot], [(row[0], row[1]) for row in hours]

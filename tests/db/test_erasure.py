@@ -31,10 +31,11 @@ from server.history.sealing import Sealer
 from server.history.track import track
 from server.store import fix, held
 from server.store.connection import connect
-from server.store.family import FixRow, Grant
+from server.store.family import FixRow
 from server.store.fix import FixRows, LastRows
 from server.store.held import HeldRows
 from server.store.migrate import migrate
+from tests.granting import seeing
 
 pytestmark = [pytest.mark.db, pytest.mark.timeout(180)]
 
@@ -106,8 +107,8 @@ class City:
     async def track(self, ward: str) -> list[FixRow]:
         """What the family would be shown, by a process that has just started."""
         ring = KeyRing(self.config.keystore_dsn("api"), self._kek)
-        async with await connect(self.config.dsn("api")) as conn:
-            rows = await track(conn, ring, Grant("g-1", ward, NIGHT_MS), span_ms=SPAN_MS, limit=9999)
+        async with seeing(self.config, ward, "track") as conn:
+            rows = await track(conn, ring, ward, span_ms=SPAN_MS, limit=9999)
         await ring.close()
         return rows
 

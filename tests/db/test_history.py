@@ -26,8 +26,9 @@ from server.ingest.parcel import Work
 from server.store import erasure, fix, retention, ward_hour
 from server.store.connection import Connection, connect
 from server.store.errors import StaleRosterError
-from server.store.family import FixRow, Grant, grant
+from server.store.family import FixRow
 from server.store.fix import FixRows
+from tests.granting import seeing
 from wire.clock import Clock
 
 pytestmark = pytest.mark.db
@@ -88,7 +89,6 @@ class Archive:
     config: ServerConfig
     conn: Connection
     sealer: Sealer
-    reader: Connection
     ring: KeyRing
 
     async def put(self, fixes: list[Placed]) -> None:
@@ -102,10 +102,9 @@ class Archive:
         assert await self.sealer.work(self.conn, budget_s=60)
 
     async def track(self, ward: str = "w-1", **over: Any) -> list[FixRow]:
-        granted = await grant(self.reader, f"g-{ward[-1]}", ward, at_ms=LATER_MS)
-        assert granted is not None
         asked: dict[str, Any] = {"span_ms": (NOON_MS - DAY_MS, NOON_MS + 3 * DAY_MS), "limit": 10_000, **over}
-        return await track(self.reader, self.ring, granted, **asked)
+        async with seeing(self.config, ward, "track", account=f"g-{ward[-1]}") as conn:
+            return await track(conn, self.ring, ward, **asked)
 
     async def count(self, table: str) -> int:
         with psycopg.connect(self.config.dsn()) as conn:
@@ -121,8 +120,8 @@ def _kek(config: ServerConfig) -> bytes:
 @contextlib.asynccontextmanager
 async def _archive(config: ServerConfig) -> AsyncIterator[Archive]:
     rings = [KeyRing(config.keystore_dsn(role), _kek(config)) for role in ("ingest", "api")]
-    async with await connect(config.dsn("ingest")) as conn, await connect(config.dsn("api")) as reader:
-        yield Archive(config, conn, Sealer(rings[0]), reader, rings[1])
+    async with await connect(config.dsn("ingest")) as conn:
+        yield Archive(config, conn, Sealer(rings[0]), rings[1])
         for ring in rings:
             await ring.close()
 
@@ -294,11 +293,10 @@ async def test_a_key_store_that_was_restarted_is_found_again(archive: Archive) -
 @pytest.mark.parametrize(
     ("role", "statement"),
     [
-        ("api", "SELECT 1 FROM ward_hour"),
         ("notify", "SELECT 1 FROM ward_hour"),
         ("notify", "SELECT 1 FROM fix"),
-        ("notify", "SELECT ward_hours('g-1', 'w-1', now(), now(), now())"),
-        ("ingest", "SELECT ward_hours('g-1', 'w-1', now(), now(), now())"),
+        ("notify", "SELECT purpose_scope('track')"),
+        ("ingest", "SELECT purpose_scope('track')"),
         ("api", "DELETE FROM fix"),
     ],
 )
@@ -338,12 +336,14 @@ async def test_a_grant_by_mistake_shows_nobody_a_row(archive: Archive) -> None:
             assert conn.execute("SELECT count(*) FROM ward_hour").fetchone() == (0,)
 
 
-async def test_a_forged_right_opens_no_hour(archive: Archive) -> None:
+async def test_a_right_to_something_else_opens_no_hour(archive: Archive) -> None:
     await archive.put(_fixes("w-1", 1))
     await archive.seal()
     span_ms = (NOON_MS - DAY_MS, NOON_MS + 3 * DAY_MS)
-    for forged in (Grant("g-2", "w-1", LATER_MS), Grant("g-1", "w-1", 0)):
-        assert await track(archive.reader, archive.ring, forged, span_ms=span_ms, limit=99) == []
+    others = (("w-2", "track", span_ms), ("w-1", "place", span_ms), ("w-1", "track", (0, NOON_MS)))
+    for ward, data_class, of_ms in others:
+        async with seeing(archive.config, ward, data_class, span_ms=of_ms) as conn:
+            assert await track(conn, archive.ring, "w-1", span_ms=span_ms, limit=99) == []
 
 
 async def test_ingest_seals_by_itself_once_an_hour_is_over(town: Town) -> None:
