@@ -16,6 +16,7 @@ import cedarpy
 from cedarpy import pst
 
 from privacy.policy.question import Reason
+from privacy.terms import Action
 
 NAMESPACE: Final = "Mimamori"
 SCHEMA_NAME: Final = "mimamori.cedarschema"
@@ -141,6 +142,22 @@ class PolicyTexts:
             raise PolicyError(f"{subject}: templates are not used here")
         trees = sorted(parsed.static_policies.values(), key=lambda tree: int(tree.id.removeprefix("policy")))
         return (_policy(subject, tree) for tree in trees)
+
+
+def speaks_to(tree: pst.Template, action: Action) -> bool:
+    """Return whether a policy's scope has `action` in it.
+
+    Raises:
+        PolicyError: the scope is none of `action`, `action == …` and `action in […]`.
+    """
+    scope = tree.action
+    if isinstance(scope, pst.ActionEq):
+        return scope.entity.id == action.value
+    if isinstance(scope, pst.ActionIn):
+        return any(one.id == action.value for one in scope.entities)
+    if isinstance(scope, pst.ScopeAny):
+        return True
+    raise PolicyError(f"{tree.id}: no such scope is used here: {scope}")
 
 
 def _policy(subject: str, tree: pst.Template) -> Policy:
