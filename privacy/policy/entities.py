@@ -92,17 +92,17 @@ def household(household_id: str, *, owners: Iterable[str], barred: Iterable[str]
     """
     attributes: dict[str, Value] = {
         "owners": frozenset(account_ref(Role.GUARDIAN, one) for one in owners),
-        "barred": frozenset(account_ref(Role.GUARDIAN, one) for one in barred),
+        "barred": frozenset(person_ref(one) for one in barred),
     }
     return Entity(Ref("Household", household_id), attributes)
 
 
-def measure(measure_id: str, *, entered_by: str, end_asked_by: str = "") -> Entity:
-    """Return a protective measure (DV等支援措置) with the ids of the accounts that entered it and asked for its end.
-
-    Plain texts, because any role of the city may have entered it; "" where nobody asked for its end.
-    """
-    return Entity(Ref("Measure", measure_id), {"enteredBy": entered_by, "endAskedBy": end_asked_by})
+def measure(measure_id: str, *, entered_by: str, end_asked_by: str | None = None) -> Entity:
+    """Return a protective measure (DV等支援措置) with the accounts that entered it and asked for its end."""
+    attributes: dict[str, Value] = {"enteredBy": person_ref(entered_by)}
+    if end_asked_by is not None:
+        attributes["endAskedBy"] = person_ref(end_asked_by)
+    return Entity(Ref("Measure", measure_id), attributes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
