@@ -15,6 +15,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from server import config as configuration
+from server.cli_accounts import account_app, agency_app, measure_app
 from server.cli_database import DEFAULT, ConfigFile, embedded_database
 from server.cli_footage import footage_app
 from server.cli_gateways import ca_app, gateway_app
@@ -42,6 +43,9 @@ app.add_typer(ward_app, name="ward")
 tag_app = typer.Typer(no_args_is_help=True, help="タグ。Tags: what the city knows of them.")
 app.add_typer(tag_app, name="tag")
 app.add_typer(footage_app, name="footage")
+app.add_typer(account_app, name="account")
+app.add_typer(agency_app, name="agency")
+app.add_typer(measure_app, name="measure")
 
 app.add_typer(ca_app, name="ca")
 app.add_typer(order_app, name="order")

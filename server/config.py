@@ -215,6 +215,74 @@ class EnrolmentConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OidcProvider:
+    """An identity provider (OpenID Connect) by which linked accounts sign in.
+
+    Attributes:
+        id: ours, in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`.
+        name_ja: on the button.
+        name_en: likewise.
+        issuer: its `https://` identifier, `http://` on loopback; where its discovery document is.
+        client_id: who we are there.
+        client_secret_file: file with our secret; "" where we have none and PKCE alone stands for us.
+        acr: authentication contexts that officers and city staff must have used; () leaves it to the provider.
+    """
+
+    id: str
+    name_ja: str
+    name_en: str
+    issuer: str
+    client_id: str
+    client_secret_file: str = ""
+    acr: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ConfigError(f"oidc.providers: id: 1 to 64 of A-Z a-z 0-9 _ -, not {self.id!r}")
+        if not is_safe_url(self.issuer) or urlsplit(self.issuer).query or urlsplit(self.issuer).fragment:
+            raise ConfigError(f"oidc.providers: {self.id}: issuer: https://host wanted, or http:// on loopback")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcConfig:
+    """Identity providers, for cities and police forces that have one.
+
+    Attributes:
+        providers: JSON list of objects with the fields of `OidcProvider`; "[]": nobody signs in that way.
+    """
+
+    providers: str = "[]"
+
+    def __post_init__(self) -> None:
+        ids = [provider.id for provider in self.known()]
+        if len(set(ids)) != len(ids):
+            raise ConfigError("oidc.providers: an id occurs twice")
+
+    def known(self) -> tuple[OidcProvider, ...]:
+        """Return the providers.
+
+        Raises:
+            ConfigError: not such a list.
+        """
+        try:
+            entries = json.loads(self.providers)
+            return tuple(OidcProvider(**{**one, "acr": tuple(one.get("acr", ()))}) for one in entries)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"oidc.providers: a JSON list of objects: {error}") from error
+
+    def provider(self, provider_id: str) -> OidcProvider:
+        """Return one provider.
+
+        Raises:
+            ConfigError: there is none with this id.
+        """
+        for one in self.known():
+            if one.id == provider_id:
+                return one
+        raise ConfigError(f"oidc.providers: there is no {provider_id!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """All a server process knows of its surroundings.
 
@@ -233,6 +301,7 @@ class ServerConfig:
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
+    oidc: OidcConfig = field(default_factory=OidcConfig)
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -387,6 +456,7 @@ def _sections() -> dict[str, type[Any]]:
         "notify": NotifyConfig,
         "gate": GateConfig,
         "enrolment": EnrolmentConfig,
+        "oidc": OidcConfig,
     }
 
 
@@ -468,6 +538,20 @@ def _is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_safe_url(url: str) -> bool:
+    """Return whether `url` is https, or http to this very machine."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and "@" not in parts.netloc and (parts.scheme == "https" or _is_plain_loopback(url))
+
+
+def _is_plain_loopback(url: str) -> bool:
+    return urlsplit(url).scheme == "http" and _is_loopback(url)
 
 
 def _is_door_url(url: str) -> bool:
