@@ -152,6 +152,17 @@ class Sessions:
         await audit.append(conn, opened)
         return token
 
+    async def prove_in(self, conn: Connection, session: Session, passkey_id: str) -> None:
+        """Note in the caller's transaction that a key was shown in `session`: what needs a step-up may be done."""
+        now_ms = self.now_ms()
+        await rows.prove(conn, session.token_hash, passkey_id=passkey_id, now_ms=now_ms)
+        proved = Record("session.proved", now_ms, session.role, {}, {"account": session.account_id})
+        await audit.append(conn, proved)
+
+    async def close_in(self, conn: Connection, session: Session) -> None:
+        """End `session` in the caller's transaction."""
+        await rows.end(conn, session.token_hash)
+
     async def refuse(self, way: Way) -> None:
         """Write down that a sign-in was refused. It says neither for whom nor what was wrong: nobody may learn it."""
         async with self._pool.connection() as conn, conn.transaction():

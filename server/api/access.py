@@ -12,6 +12,8 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import APIKeyCookie
 
 from privacy.terms import Action
+from server.accounts.oidc import Oidc
+from server.accounts.passkeys import Passkeys
 from server.accounts.sessions import Session, Sessions
 from server.accounts.signin import SignIn
 from server.api import cookies, problems
@@ -51,6 +53,8 @@ class Parts:
     sessions: Sessions
     signin: SignIn
     permits: Permits
+    passkeys: Passkeys
+    oidc: Oidc
     hub: Hub
     bridge: Bridge
     batch_rates: BatchRates

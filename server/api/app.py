@@ -22,6 +22,8 @@ from starlette.responses import Response
 
 from privacy.ordinance import NEUTRAL, load
 from privacy.policy.engine import Engine
+from server.accounts.oidc import Oidc
+from server.accounts.passkeys import Passkeys, RelyingParty
 from server.accounts.sessions import SessionRules, Sessions, wall_ms
 from server.accounts.signin import SignIn, SignInLimits
 from server.api import (
@@ -31,7 +33,9 @@ from server.api import (
     live,
     me,
     monitor,
+    oidc,
     openapi,
+    passkeys,
     place,
     problems,
     push,
@@ -129,7 +133,22 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         generate_unique_id_function=_operation_id,
     )
     app.state.parts = parts
-    for module in (session, me, place, track, events, live, push, batches, enrolment, uploads, town, monitor):
+    for module in (
+        session,
+        passkeys,
+        oidc,
+        me,
+        place,
+        track,
+        events,
+        live,
+        push,
+        batches,
+        enrolment,
+        uploads,
+        town,
+        monitor,
+    ):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]  # the way FastAPI documents
@@ -146,13 +165,16 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
     permits = Permits(warden, Engine.load(), decided_by)
     settings = HubSettings(config.dsn("api"), permits, knobs.now_ms)
     bundle = CityBundle.load(config.keys_dir / "city.json")
+    sessions = Sessions(warden, rules=knobs.rules, now_ms=knobs.now_ms)
     return Parts(
         config=config,
         pool=pool,
         warden=warden,
-        sessions=Sessions(warden, rules=knobs.rules, now_ms=knobs.now_ms),
+        sessions=sessions,
         signin=SignIn(warden, knobs.limits),
         permits=permits,
+        passkeys=Passkeys(warden, sessions, RelyingParty.of(config), now_ms=knobs.now_ms),
+        oidc=Oidc(warden, config.oidc.known(), config.http.public_url, now_ms=knobs.now_ms),
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),
         bridge=_bridge(config, bundle, metrics),
         batch_rates=BatchRates(knobs.batches),
@@ -180,8 +202,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for name, work in (
             ("hub", parts.hub.run()),
             ("bridge", parts.bridge.run()),
-            ("sessions", _sweep_sessions(parts.sessions)),
             ("tokens", _sweep_tokens(parts.warden)),
+            ("sessions", _sweep_sessions(parts)),
         )
     ]
     try:
@@ -203,11 +225,12 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
     log.warning("tasks.left", extra={"count": len(late)})
 
 
-async def _sweep_sessions(sessions: Sessions) -> None:
+async def _sweep_sessions(parts: Parts) -> None:
     while True:
         await asyncio.sleep(_SWEEP_SESSIONS_S)
         try:
-            removed = await sessions.sweep()
+            removed = await parts.sessions.sweep()
+            await parts.passkeys.challenges.sweep()
         except Exception as error:
             log.exception("sessions.unswept", extra={"error": type(error).__name__})
         else:

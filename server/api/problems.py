@@ -53,6 +53,18 @@ WRONG_CARD = Problem(
 WRONG_KEY = Problem(
     401, "wrong-key", "このパスキーではサインインできません。", "This passkey does not sign anybody in here."
 )
+KEY_REFUSED = Problem(
+    400,
+    "key-refused",
+    "このパスキーは登録できませんでした。もう一度お試しください。",
+    "This passkey was not kept. Begin again; an account has at most ten.",
+)
+NOT_LET_IN = Problem(
+    400,
+    "not-let-in",
+    "サインインできませんでした。最初からやり直してください。",
+    "Nobody was signed in. Begin again; your account has to be linked by city hall first.",
+)
 STEP_UP = Problem(
     403,
     "step-up",
@@ -99,6 +111,12 @@ BROKER_DOWN = Problem(
     "検知データを受け取れません。あとで送り直してください。",
     "The broker is down. Keep the batch and send it again.",
 )
+PROVIDER_DOWN = Problem(
+    503,
+    "provider-down",
+    "認証サービスが応答しません。しばらくしてからお試しください。",
+    "The identity provider does not answer as it should. Please wait a while.",
+)
 NO_RECEIPT = Problem(
     504,
     "no-receipt",
@@ -112,6 +130,8 @@ ALL: Final = (
     WRONG_CODE,
     WRONG_CARD,
     WRONG_KEY,
+    KEY_REFUSED,
+    NOT_LET_IN,
     STEP_UP,
     CROSS_SITE,
     NOT_ENROLLED,
@@ -126,6 +146,7 @@ ALL: Final = (
     INTERNAL,
     UNAVAILABLE,
     BROKER_DOWN,
+    PROVIDER_DOWN,
     NO_RECEIPT,
 )
 _BY_STATUS: Final = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -137,6 +137,98 @@ class OpenSessions(_Answer):
     """The last used first."""
 
     sessions: list[OpenSession]
+
+
+_Base64url = Annotated[str, Field(min_length=1, max_length=8192, pattern="^[A-Za-z0-9_-]+={0,2}$", examples=["AQID"])]
+
+
+class _FromBrowser(BaseModel):
+    """Part of what `PublicKeyCredential.toJSON()` gives; browsers may say more, which is not looked at."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class MadeResponse(_FromBrowser):
+    """An authenticator's answer to a registration."""
+
+    clientDataJSON: _Base64url  # noqa: N815 - WebAuthn calls it so
+    attestationObject: _Base64url  # noqa: N815 - as above
+    transports: list[Annotated[str, Field(max_length=32)]] = Field([], max_length=16)
+
+
+class MadeCredential(_FromBrowser):
+    """A new credential (RegistrationResponseJSON)."""
+
+    id: _Base64url
+    rawId: _Base64url  # noqa: N815 - WebAuthn calls it so
+    type: Literal["public-key"]
+    response: MadeResponse
+
+
+class MadeKey(_Body):
+    """A passkey that the browser made, and what its owner calls it."""
+
+    credential: MadeCredential
+    name: str = Field("パスキー", min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["携帯電話"])
+
+
+class ShownResponse(_FromBrowser):
+    """An authenticator's answer to an assertion; `userHandle` is there, because the credential is discoverable."""
+
+    clientDataJSON: _Base64url  # noqa: N815 - WebAuthn calls it so
+    authenticatorData: _Base64url  # noqa: N815 - as above
+    signature: _Base64url
+    userHandle: _Base64url  # noqa: N815 - as above
+
+
+class ShownCredential(_FromBrowser):
+    """A credential that is shown (AuthenticationResponseJSON)."""
+
+    id: _Base64url
+    rawId: _Base64url  # noqa: N815 - WebAuthn calls it so
+    type: Literal["public-key"]
+    response: ShownResponse
+
+
+class ShownKey(_Body):
+    """A passkey that the browser shows."""
+
+    credential: ShownCredential
+
+
+class KeyOptions(_Answer):
+    """For `PublicKeyCredential.parseCreationOptionsFromJSON()` or `parseRequestOptionsFromJSON()` (WebAuthn 3)."""
+
+    options: dict[str, Any]
+
+
+class Passkey(_Answer):
+    """A passkey of the account."""
+
+    id: str = Field(examples=["00000000000000000000000000000001"])
+    name: str = Field(examples=["携帯電話"])
+    created_at_ms: int = Field(examples=[_HEARD_AT_MS])
+    last_used_at_ms: int | None = Field(examples=[_HEARD_AT_MS])
+
+
+class Passkeys(_Answer):
+    """The oldest first."""
+
+    passkeys: list[Passkey]
+
+
+class OidcButton(Names):
+    """An identity provider by which one may sign in."""
+
+    id: str = Field(examples=["police"])
+
+
+class SignInWays(_Answer):
+    """By what one may sign in here."""
+
+    passkey: bool
+    code: bool = Field(description="login and code, for families")
+    oidc: list[OidcButton]
 
 
 class City(Names):
