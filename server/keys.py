@@ -32,6 +32,8 @@ VAPID: Final = "vapid.pem"
 KEK: Final = "kek.bin"
 HISTORY: Final = "history.bin"
 """Wraps the wards' data keys in the key store."""
+PAPERS: Final = "papers.bin"
+"""Seals the papers of requests for footage."""
 CITY: Final = "city.json"
 CA: Final = "ca"
 """Folder of the certificate authority."""
@@ -55,7 +57,7 @@ def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
         now: wall time; None asks the clock.
 
     Raises:
-        KeysError: kek.bin or history.bin is there, but cut short or empty; or the authority's files are broken.
+        KeysError: kek.bin, history.bin or papers.bin is there, but cut short or empty; or the authority is broken.
         wire.errors.KeyFileError: one of the others is there and is not what its name says.
     """
     folder = config.keys_dir
@@ -67,7 +69,7 @@ def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
     for name in (RECEIPT, ORDER, VAPID):
         if not (folder / name).exists():
             save_private(folder / name, new_signing_key())
-    for name in (KEK, HISTORY):
+    for name in (KEK, HISTORY, PAPERS):
         if not (folder / name).exists():
             vault.write(folder / name, secrets.token_bytes(_KEK_BYTES), mode=0o600)
         load_kek(folder / name)

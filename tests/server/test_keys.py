@@ -17,7 +17,7 @@ from wire.keys import CityBundle, kid, load_seal_key, load_signing_key
 
 SECRET = (
     "gate.nk", "callout.nk",
-    "seal.pem", "receipt.pem", "order.pem", "footage.pem", "vapid.pem", "kek.bin", "history.bin",
+    "seal.pem", "receipt.pem", "order.pem", "footage.pem", "vapid.pem", "kek.bin", "history.bin", "papers.bin",
     "ca/root.key", "ca/issuing.pem", "broker.key", "service-ingest.key", "service-api.key", "service-gate.key",
 )  # fmt: skip
 PUBLIC = (
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_key_is_refused(tmp_path: Path) -> None:
         keys.make(config)
 
 
-@pytest.mark.parametrize("name", ["kek.bin", "history.bin"])
+@pytest.mark.parametrize("name", ["kek.bin", "history.bin", "papers.bin"])
 @pytest.mark.parametrize("content", [b"", b"seven.."])
 def test_a_secret_cut_short_is_named_and_left_as_it_is(tmp_path: Path, name: str, content: bytes) -> None:
     config = ServerConfig(state_dir=tmp_path)

@@ -1,0 +1,1 @@
+"""Requests for footage: how a case is written, checked, decided, released and ended."""

@@ -1,0 +1,232 @@
+"""Where cases are written and read: drafts, papers, lists. Steps are taken in `steps.py`, footage in `release.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from privacy.cases import State
+from privacy.policy.question import Moment
+from privacy.terms import Action, Role
+from privacy.transparency.record import Fact, Record
+from server.cases import fields, papers, sealing
+from server.cases.errors import UnknownCaseError
+from server.cases.facts import Whole
+from server.cases.office import Office, logged
+from server.permit.ask import Asker, ask
+from server.store import audit, case_paper
+from server.store import camera as cameras
+from server.store import case as cases
+from server.store.camera import Camera
+from server.store.case import CaseRow, Draft, NewCase, Page, Window
+from server.store.case_paper import NewPaper, PaperRow
+from server.store.connection import Connection
+from server.store.pool import Pool
+
+_LISTED_ROLES = frozenset({Role.OFFICER, Role.HANDLER, Role.SUPERVISOR, Role.MANAGER, Role.BOARD})
+_WRITABLE_LATER = frozenset(
+    {State.SUBMITTED, State.PREPARED, State.CHECKED, State.APPROVED, State.READY, State.RELEASED}
+)
+_LATER = ("inquiry_number", "inquiry_on", "inquiry_station", "inquiry_officer", "warrant_number", "report_number")
+"""What comes with the papers, and so in an emergency after submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A paper as it came.
+
+    Attributes:
+        kind: one of papers.KINDS.
+        name: of the file, for people.
+        content: its octets.
+    """
+
+    kind: str
+    name: str
+    content: bytes
+
+
+class CaseDesk:
+    """Writes and reads the cases of one city. The pool is of the role warden."""
+
+    def __init__(self, office: Office, pool: Pool) -> None:
+        self.office, self.pool = office, pool
+
+    async def cameras(self) -> list[Camera]:
+        """Return the cameras of the city with what they still keep."""
+        async with self.pool.connection() as conn:
+            return list((await cameras.cameras(conn, self.office.city)).values())
+
+    async def create(self, asker: Asker, draft: Draft, windows: tuple[Window, ...]) -> Whole:
+        """Return a new draft of an officer's.
+
+        Raises:
+            UnknownCaseError: only officers write requests; nobody else is told that there are any.
+            CaseInputError: a field does not fit.
+        """
+        if asker.role is not Role.OFFICER or asker.agency is None:
+            raise UnknownCaseError
+        now_ms = self.office.now_ms()
+        async with self.pool.connection() as conn, conn.transaction():
+            plain, normal = await self._checked(conn, draft, windows, now_ms)
+            year = dt.datetime.fromtimestamp(now_ms / 1000, self.office.zone).year
+            number = await cases.next_number(conn, year)
+            new = NewCase(
+                id=secrets.token_hex(16),
+                number=number,
+                city=self.office.city,
+                agency=asker.agency,
+                officer=asker.account,
+                draft=plain,
+                created_ms=now_ms,
+            )
+            await cases.add(conn, new)
+            await cases.set_windows(conn, new.id, normal)
+            return await self._now(conn, new.id, now_ms)
+
+    async def update(self, asker: Asker, case_id: str, draft: Draft, windows: tuple[Window, ...]) -> Whole:
+        """Return a draft with new content; of an emergency that was submitted, with what its papers say.
+
+        Raises:
+            UnknownCaseError: it is not the asker's draft.
+            CaseInputError: a field does not fit.
+        """
+        now_ms = self.office.now_ms()
+        async with self.pool.connection() as conn, conn.transaction():
+            row = await self._own(conn, asker, case_id)
+            plain, normal = await self._checked(conn, draft, windows, now_ms)
+            columns = plain.columns()
+            if row.state is State.DRAFT:
+                await cases.change(conn, case_id, columns)
+                await cases.set_windows(conn, case_id, normal)
+            else:
+                await cases.change(conn, case_id, {name: columns[name] for name in _LATER})
+            return await self._now(conn, case_id, now_ms)
+
+    async def add_paper(self, asker: Asker, case_id: str, upload: Upload) -> PaperRow:
+        """Return a paper that was checked and kept; the one of its kind before no longer counts.
+
+        Raises:
+            UnknownCaseError: it is not the asker's draft, nor an emergency of theirs whose papers may follow.
+            PaperTypeError: it is neither a PDF nor a picture.
+            PaperSizeError: it is too large.
+        """
+        async with self.pool.connection() as conn:
+            before = await self._own(conn, asker, case_id)
+        examined = await asyncio.to_thread(papers.examine, upload.content, upload.kind, before)
+        now_ms = self.office.now_ms()
+        row = PaperRow(
+            id=secrets.token_hex(16),
+            kind=upload.kind,
+            name=_name(upload.name, examined.media_type),
+            media_type=examined.media_type,
+            size_bytes=len(upload.content),
+            sha256=hashlib.sha256(upload.content).digest(),
+            findings=examined.as_rows,
+            added_ms=now_ms,
+        )
+        sealed = sealing.seal(self.office.paper_key, upload.content, case=case_id, paper=row.id)
+        async with self.pool.connection() as conn, conn.transaction():
+            case = await self._own(conn, asker, case_id)
+            entry = await audit.append(conn, _paper_record(asker, case, row, now_ms))
+            paper = NewPaper(row=row, case=case_id, added_by=asker.account, sealed=sealed, entry=entry)
+            await case_paper.add(conn, paper)
+        return row
+
+    async def paper(self, asker: Asker, case_id: str, paper: str) -> tuple[PaperRow, bytes]:
+        """Return a paper and what is in it, once the log says who reads it.
+
+        Raises:
+            UnknownCaseError: no such case or paper, or not the asker's to see.
+        """
+        async with self.pool.connection() as conn:
+            whole = await self._viewed(conn, asker, case_id, "paper.viewed")
+            found = None if whole is None else await case_paper.content(conn, case_id, paper)
+        if found is None:
+            raise UnknownCaseError
+        row, sealed = found
+        return row, sealing.open_(self.office.paper_key, sealed, case=case_id, paper=row.id)
+
+    async def get(self, asker: Asker, case_id: str) -> Whole:
+        """Return a case, once the log says who sees it.
+
+        Raises:
+            UnknownCaseError: there is none, or it is not the asker's to see.
+        """
+        async with self.pool.connection() as conn:
+            whole = await self._viewed(conn, asker, case_id, "case.viewed")
+        if whole is None:
+            raise UnknownCaseError
+        return whole
+
+    async def listed(self, asker: Asker, page: Page) -> tuple[list[Whole], str]:
+        """Return a page of the cases that the asker may see, and where the next one begins; "": nowhere.
+
+        Each is decided by the engine; the log has one entry of the list.
+        """
+        if asker.role not in _LISTED_ROLES:
+            return [], ""
+        now_ms = self.office.now_ms()
+        async with self.pool.connection() as conn, conn.transaction():
+            rows = await cases.listed(conn, page)
+            wholes = [await self.office.whole(conn, row, now_ms) for row in rows]
+            context = {"now": Moment(now_ms)}
+            shown = [one for one in wholes if self.office.decide(asker, one, Action.VIEW_CASE, context).allowed]
+            record = Record("case.listed", now_ms, asker.role, {"count": len(shown)}, {"account": asker.account})
+            await audit.append(conn, record)
+        return shown, rows[-1].number if len(rows) == page.limit else ""
+
+    async def _viewed(self, conn: Connection, asker: Asker, case_id: str, kind: str) -> Whole | None:
+        """Return a case if the asker may see it; the entry is committed either way."""
+        now_ms = self.office.now_ms()
+        async with conn.transaction():
+            row = await cases.find(conn, case_id)
+            if row is None:
+                return None
+            whole = await self.office.whole(conn, row, now_ms)
+            question = self.office.question(asker, whole, Action.VIEW_CASE, {"now": Moment(now_ms)})
+            decision = await ask(conn, self.office.engine, asker, question, logged(whole, kind, now_ms))
+        return whole if decision.allowed else None
+
+    async def _own(self, conn: Connection, asker: Asker, case_id: str) -> CaseRow:
+        """Return a case that the asker is writing: what an officer has not submitted is nobody else's to change."""
+        row = await cases.find(conn, case_id, is_locked=True)
+        is_open = row is not None and (
+            row.state is State.DRAFT or (row.is_emergency and row.ratified_ms is None and row.state in _WRITABLE_LATER)
+        )
+        if row is None or not is_open or (row.officer_id, row.agency_id) != (asker.account, asker.agency):
+            raise UnknownCaseError
+        return row
+
+    async def _checked(
+        self, conn: Connection, draft: Draft, windows: tuple[Window, ...], now_ms: int
+    ) -> tuple[Draft, tuple[Window, ...]]:
+        known = await cameras.cameras(conn, self.office.city)
+        return fields.checked(draft, windows, fields.Against(known, now_ms, self.office.zone))
+
+    async def _now(self, conn: Connection, case_id: str, now_ms: int) -> Whole:
+        row = await cases.find(conn, case_id)
+        if row is None:
+            raise UnknownCaseError
+        return await self.office.whole(conn, row, now_ms)
+
+
+def _paper_record(asker: Asker, case: CaseRow, row: PaperRow, now_ms: int) -> Record:
+    facts: dict[str, Fact] = {
+        "case": case.number,
+        "agency": case.agency_id,
+        "paper": row.kind,
+        "sha256": row.sha256.hex(),
+        "good": row.is_good,
+    }
+    return Record("paper.added", now_ms, asker.role, facts, {"account": asker.account})
+
+
+def _name(name: str, media_type: str) -> str:
+    """Return a file's name without path and control characters, never empty."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    plain = "".join(letter for letter in last if letter.isprintable())[:120].strip(" .")
+    return plain or f"paper.{media_type.rpartition('/')[2]}"
