@@ -22,6 +22,7 @@ from server.api.hub import Hub
 from server.api.metrics import Metrics
 from server.api.rates import BatchRates, EnrolmentRates
 from server.api.townmap import TownMap
+from server.cases.desk import CaseDesk
 from server.config import ServerConfig
 from server.enrolment.desk import EnrolmentDesk
 from server.footage.exports import Uploads
@@ -63,6 +64,7 @@ class Parts:
     uploads: Uploads
     metrics: Metrics
     town_map: TownMap
+    cases: CaseDesk
     keys: KeyRing
     push_public_key: str | None
 
@@ -114,7 +116,7 @@ FreshSessionNow = Annotated[Session, Depends(_fresh_session)]
 """A session in which a passkey was shown within the last minutes: a step-up."""
 
 
-def _asker(session: SessionNow) -> Asker:
+async def _asker(session: SessionNow) -> Asker:
     return Asker(session.account_id, session.role, session.agency, session.token_hash)
 
 

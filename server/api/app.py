@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -20,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
-from privacy.ordinance import NEUTRAL, load
+from privacy import ordinance
 from privacy.policy.engine import Engine
 from server.accounts.oidc import Oidc
 from server.accounts.passkeys import Passkeys, RelyingParty
@@ -28,6 +29,8 @@ from server.accounts.sessions import SessionRules, Sessions, wall_ms
 from server.accounts.signin import SignIn, SignInLimits
 from server.api import (
     batches,
+    cameras,
+    cases,
     enrolment,
     events,
     live,
@@ -53,6 +56,9 @@ from server.api.rates import BatchLimits, BatchRates, EnrolmentLimits, Enrolment
 from server.api.townmap import TownMap
 from server.api.vapid import public_key
 from server.api.web import STATIC_DIR, WebApp
+from server.cases.desk import CaseDesk
+from server.cases.office import Office
+from server.cases.sealing import KEY_FILE
 from server.config import HttpConfig, ServerConfig
 from server.credentials import Credentials
 from server.enrolment.desk import EnrolmentDesk
@@ -148,6 +154,8 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         uploads,
         town,
         monitor,
+        cameras,
+        cases,
     ):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)
@@ -161,8 +169,9 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
     metrics = Metrics()
     town_map = TownMap(config.city.id)
     pool, warden = pools.data, pools.warden
-    decided_by = PermitSettings(load(NEUTRAL).facts(), config.clock, knobs.now_ms)
-    permits = Permits(warden, Engine.load(), decided_by)
+    engine = Engine.load()
+    decided_by = PermitSettings(ordinance.load(config.city.ordinance).facts(), config.clock, knobs.now_ms)
+    permits = Permits(warden, engine, decided_by)
     settings = HubSettings(config.dsn("api"), permits, knobs.now_ms)
     bundle = CityBundle.load(config.keys_dir / "city.json")
     sessions = Sessions(warden, rules=knobs.rules, now_ms=knobs.now_ms)
@@ -183,9 +192,22 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
         uploads=Uploads(config.state_dir / FOLDER, pool, now_ms=knobs.now_ms),
         metrics=metrics,
         town_map=town_map,
+        cases=_cases(config, warden, engine, now_ms=knobs.now_ms),
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),
         push_public_key=public_key(config.keys_dir / "vapid.pem"),
     )
+
+
+def _cases(config: ServerConfig, warden: Pool, engine: Engine, *, now_ms: Callable[[], int]) -> CaseDesk:
+    office = Office(
+        city=config.city.id,
+        zone=ZoneInfo(config.city.tz),
+        profile=ordinance.load(config.city.ordinance),
+        engine=engine,
+        now_ms=now_ms,
+        paper_key=load_kek(config.keys_dir / KEY_FILE),
+    )
+    return CaseDesk(office, warden)
 
 
 def _bridge(config: ServerConfig, bundle: CityBundle, metrics: Metrics) -> Bridge:
@@ -252,7 +274,7 @@ async def _sweep_tokens(warden: Pool) -> None:
 def _handle_errors(app: FastAPI) -> None:
     async def problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, problems.ProblemError)  # noqa: S101 - registered for it alone
-        return problems.answer(error.problem, error.headers)
+        return problems.answer(error.problem, error.headers, **error.more)
 
     async def bare(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone

@@ -26,6 +26,10 @@ EXPORTS_PATH: Final = "/api/v1/exports/"
 MAX_BATCH_BYTES: Final = cose.MAX_OCTETS
 """As over MQTT: what one way takes the other must not refuse, or a phone would send it for ever."""
 MAX_BODY_BYTES: Final = 16_384
+CASES_PATH: Final = "/api/v1/cases"
+MAX_CASE_BYTES: Final = 128 * 1024
+"""A request for footage may name a few hundred windows."""
+MAX_PAPER_BYTES: Final = 10 * 1024 * 1024
 MAX_DRAINED_BYTES: Final = 16 * 1024 * 1024
 MAX_DRAIN_S: Final = 5.0
 
@@ -116,8 +120,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_of_detector = scope["path"] == BATCHES_PATH or scope["path"].startswith(EXPORTS_PATH)
-        limit = MAX_BATCH_BYTES if is_of_detector else MAX_BODY_BYTES
+        limit = _limit(scope["path"])
         told = Headers(scope=scope).get("content-length", "")
         if told.isdecimal() and int(told) > limit:
             await _drain(receive)
@@ -136,6 +139,14 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_bounded, send)
+
+
+def _limit(path: str) -> int:
+    if path == BATCHES_PATH or path.startswith(EXPORTS_PATH):
+        return MAX_BATCH_BYTES
+    if path == CASES_PATH or path.startswith(f"{CASES_PATH}/"):
+        return MAX_PAPER_BYTES if "/papers/" in path else MAX_CASE_BYTES
+    return MAX_BODY_BYTES
 
 
 async def _drain(receive: Receive) -> None:

@@ -24,6 +24,7 @@ TAGS: Final = [
     {"name": "live", "description": "ライブ / Server-Sent Events"},
     {"name": "notices", "description": "通知 / Web Push"},
     {"name": "map", "description": "地図 / the town"},
+    {"name": "cases", "description": "映像の提供依頼 / requests for footage"},
     {"name": "detectors", "description": "検知する端末 / sealed batches and exports"},
     {"name": "gateways", "description": "ゲートウェイの登録 / enrolment of gateways"},
     {"name": "operation", "description": "運用 / health and counters"},

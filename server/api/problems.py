@@ -91,6 +91,18 @@ CONFLICT = Problem(
     "すでに別の内容を受け取っています。",
     "Something else is here already, or a newer try to bring it is under way.",
 )
+REFUSED_BY_RULE = Problem(
+    409,
+    "refused-by-rule",
+    "条例の規則により、できません。",
+    "A rule of the ordinance stands against it; `reasons` names each.",
+)
+COPY_GONE = Problem(
+    410,
+    "copy-gone",
+    "市が保管していた写しはありません。",
+    "The city's copy was destroyed, or is not what the gateway signed.",
+)
 TOO_LARGE = Problem(413, "too-large", "送られたデータが大きすぎます。", "The body is too large.")
 WRONG_TYPE = Problem(
     415, "unsupported-media-type", "このデータ形式は受け付けません。", "This content type is not accepted here."
@@ -139,6 +151,8 @@ ALL: Final = (
     NOT_SEEN_YET,
     NOT_ALLOWED,
     CONFLICT,
+    REFUSED_BY_RULE,
+    COPY_GONE,
     TOO_LARGE,
     WRONG_TYPE,
     INVALID,
@@ -161,11 +175,16 @@ _BY_STATUS: Final = {
 
 
 class ProblemError(HTTPException):
-    """A request that is answered with a problem; raised anywhere below a route."""
+    """A request that is answered with a problem; raised anywhere below a route.
 
-    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+    Attributes:
+        problem: the kind.
+        more: extension members, such as `reasons`.
+    """
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None, **more: object) -> None:
         super().__init__(problem.status, detail=problem.code, headers=dict(headers or {}))
-        self.problem = problem
+        self.problem, self.more = problem, more
 
 
 def of_status(status: int) -> Problem:
