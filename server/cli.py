@@ -17,6 +17,7 @@ import typer
 from server import config as configuration
 from server.cli_accounts import account_app, agency_app, measure_app
 from server.cli_database import DEFAULT, ConfigFile, embedded_database
+from server.cli_duty import duty_app
 from server.cli_footage import footage_app
 from server.cli_gateways import ca_app, gateway_app
 from server.cli_orders import order_app
@@ -51,6 +52,7 @@ app.add_typer(ca_app, name="ca")
 app.add_typer(order_app, name="order")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(ordinance_app, name="ordinance")
+app.add_typer(duty_app, name="duty")
 
 
 class Program(StrEnum):

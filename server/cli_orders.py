@@ -79,21 +79,15 @@ def restart(detector: Detector, *, wait: Wait = WAIT_S, config: ConfigFile = DEF
 
 
 @order_app.command()
-def mask(
-    detector: Detector,
-    file: Annotated[Path, typer.Argument(help='JSON: [[[x, y], …], …], shares of the picture; {"bare": true}: none.')],
-    *,
-    wait: Wait = WAIT_S,
-    config: ConfigFile = DEFAULT,
-) -> None:
-    """マスクを設定する。Sign a mask and send it; its version is one above the last."""
-    from server.orders import issue  # noqa: PLC0415 - a command loads what it needs
+def mask(detector: Detector, *, wait: Wait = WAIT_S, config: ConfigFile = DEFAULT) -> None:
+    """マスクを設定する。Sign the mask that three people approved (`duty mask-draw`) and send it to a live camera."""
+    from server.duties import masks  # noqa: PLC0415 - a command loads what it needs
+    from server.orders import issue  # noqa: PLC0415 - as above
 
-    drawing = _drawing(file)
     signer = issue.CitySigner.of(configuration.load(config))
 
     async def given(conn: "Connection") -> int:
-        sequence, version = await issue.issue_mask(conn, signer, detector, drawing=drawing, now_ms=now_ms())
+        sequence, version = await masks.send(conn, signer, detector, now_ms=now_ms())
         typer.echo(f"{detector}: マスク第{version}版。Mask version {version}")
         return sequence
 
@@ -112,11 +106,15 @@ def configure(  # noqa: PLR0913 - each is one option of the command line
     ] = None,
     sound_limit_db: Annotated[int | None, typer.Option(help="Level, dB SPL, above which it is written.")] = None,
     sound_full_scale_db: Annotated[int | None, typer.Option(help="dB SPL of a full-scale sine.")] = None,
+    as_: Annotated[str, typer.Option("--as", help="Account of the manager who answers for sound.")] = "",
     wait: Wait = WAIT_S,
     config: ConfigFile = DEFAULT,
 ) -> None:
     """カメラを設定する。Sign settings and send them: the last ones with these changes."""
-    from server.orders import issue  # noqa: PLC0415 - a command loads what it needs
+    from server.duties import sound  # noqa: PLC0415 - a command loads what it needs
+    from server.duties.footage import check_retention  # noqa: PLC0415 - as above
+    from server.orders import issue  # noqa: PLC0415 - as above
+    from server.permit.ordinance import profile_of  # noqa: PLC0415 - as above
 
     wanted: dict[str, Any] = {
         "retention_days": retention_days,
@@ -128,11 +126,17 @@ def configure(  # noqa: PLR0913 - each is one option of the command line
         "sound_full_scale_db": sound_full_scale_db,
     }
     changes = {name: value for name, value in wanted.items() if value is not None}
-    signer = issue.CitySigner.of(configuration.load(config))
+    settings = configuration.load(config)
+    signer = issue.CitySigner.of(settings)
+    most_days = check_retention(profile_of(settings), retention_days)
 
     async def given(conn: "Connection") -> int:
-        sequence, settings = await issue.issue_settings(conn, signer, detector, changes=changes, now_ms=now_ms())
-        typer.echo(f"{detector}: {settings}")
+        if sound_opinion:
+            await sound.approve(settings, as_, detector, opinion=sound_opinion, now_ms=now_ms())
+        sequence, given = await issue.issue_settings(
+            conn, signer, detector, changes=changes, most_days=most_days, now_ms=now_ms()
+        )
+        typer.echo(f"{detector}: {given}")
         return sequence
 
     carry_through(config, detector, given, wait)
@@ -230,7 +234,12 @@ def _run(config: Path, ask: Callable[["Connection"], Awaitable[Any]]) -> Any:  #
         return asyncio.run(asked())
 
 
-def _drawing(file: Path) -> Any:  # noqa: ANN401 - issue.Drawing, loaded when it is needed
+def drawing_in(file: Path) -> Any:  # noqa: ANN401 - issue.Drawing, loaded when it is needed
+    """Return what a file draws.
+
+    Raises:
+        ServerError: it is no drawing.
+    """
     from server.orders.issue import Drawing  # noqa: PLC0415 - a command loads what it needs
 
     try:

@@ -17,7 +17,7 @@ from server.store.connection import Connection
 from server.store.errors import UnknownDetectorError
 from server.store.order import GatewayOrder
 from wire import camera_settings, cbor, seal
-from wire.camera_settings import CameraSettings
+from wire.camera_settings import MAX_RETENTION_DAYS, CameraSettings
 from wire.errors import SealError
 from wire.keys import load_signing_key
 from wire.messages import MAX_OCTETS
@@ -88,8 +88,14 @@ async def issue_mask(
         return await issue(conn, detector, SetMask(document), now_ms=now_ms), version
 
 
-async def issue_settings(
-    conn: Connection, signer: CitySigner, detector: str, *, changes: Mapping[str, Any], now_ms: int
+async def issue_settings(  # noqa: PLR0913 - of one order
+    conn: Connection,
+    signer: CitySigner,
+    detector: str,
+    *,
+    changes: Mapping[str, Any],
+    now_ms: int,
+    most_days: int = MAX_RETENTION_DAYS,
 ) -> tuple[int, CameraSettings]:
     """Return the sequence of the order and the settings: the last that were given, with `changes` and a new version.
 
@@ -99,6 +105,7 @@ async def issue_settings(
         detector: id of the gateway.
         changes: fields of CameraSettings, all but the version.
         now_ms: wall time.
+        most_days: how long the city's ordinance lets footage be kept: what was set longer before is cut to it.
 
     Raises:
         MessageError: a value is out of range.
@@ -109,6 +116,7 @@ async def issue_settings(
         version = 1 + await _last_version(conn, detector, "configure")
         before = await _last_settings(conn, signer, detector) or CameraSettings(1)
         settings = dataclasses.replace(before, **{**changes, "version": version})
+        settings = dataclasses.replace(settings, retention_days=min(settings.retention_days, most_days))
         document = camera_settings.sign(settings, signer.city, detector, signer=signer.key, signed_at_ms=now_ms)
         return await issue(conn, detector, Configure(document), now_ms=now_ms), settings
 

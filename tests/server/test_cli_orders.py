@@ -27,7 +27,8 @@ def test_a_time_without_its_offset_or_that_is_none_is_refused(tmp_path: Path, mo
 def test_a_file_that_is_no_mask_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "mask.json"
     file.write_text(text)
-    done = runner.invoke(app, ["order", "mask", "gw-1", str(file), "--config", str(tmp_path / "none.toml")])
+    words = ["duty", "mask-draw", "gw-1", str(file), "--reason", "x", "--as", "h-1"]
+    done = runner.invoke(app, [*words, "--config", str(tmp_path / "none.toml")])
     assert "Not a mask" in str(done.exception)
 
 
@@ -36,6 +37,6 @@ def test_a_mask_that_covers_nothing_has_to_say_so(tmp_path: Path) -> None:
 
     file = tmp_path / "mask.json"
     file.write_text(json.dumps({"bare": True}))
-    assert cli_orders._drawing(file).is_bare
+    assert cli_orders.drawing_in(file).is_bare
     file.write_text(json.dumps({"polygons": [[[0, 0], [1, 0], [1, 1]]]}))
-    assert cli_orders._drawing(file).polygons == (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)),)
+    assert cli_orders.drawing_in(file).polygons == (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)),)

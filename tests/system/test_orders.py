@@ -323,6 +323,26 @@ def _process(command: list[str], root: Path) -> Iterator[Callable[[], "subproces
             process.wait()
 
 
+async def _go_live(town: Town, cli: Callable[..., Any], picture: Path) -> None:
+    """Let the three roles put the camera on record, approve its mask and let it go live."""
+    await town.owner.execute(
+        """INSERT INTO account (id, login, name_ja, name_en, role)
+           SELECT role, role, '職員', 'Staff', role FROM unnest(ARRAY['handler', 'supervisor', 'manager']) AS role"""
+    )
+    for kind in ("sign", "consultation", "notice", "location"):
+        done = await cli("duty", "record", "gw-1", kind, "--on", "2026-11-01", "--reference", "市報", "--as", "handler")
+        assert done.exit_code == 0, done.output
+    drawn = await cli("duty", "mask-draw", "gw-1", str(picture), "--reason", "設置", "--as", "handler")
+    assert (drawn.exit_code, "変更1" in drawn.output) == (0, True), drawn.output
+    twice = await cli("duty", "mask-check", "1", "--as", "handler")
+    assert (twice.exit_code, "規則" in twice.output) == (1, True)
+    assert (await cli("duty", "mask-check", "1", "--as", "supervisor")).exit_code == 0
+    assert (await cli("duty", "mask-approve", "1", "--as", "manager")).exit_code == 0
+    assert (await cli("duty", "missing", "gw-1")).exit_code == 0
+    live = await cli("duty", "live", "gw-1", "--as", "manager")
+    assert live.exit_code == 0, live.output
+
+
 async def test_the_command_line_gives_orders_waits_and_shows_both_logs(town: Town, tmp_path: Path) -> None:
     file = tmp_path / "server.toml"
     configuration.save(town.server, file)
@@ -337,7 +357,9 @@ async def test_the_command_line_gives_orders_waits_and_shows_both_logs(town: Tow
                  "--until", "2099-01-01T00:00:00Z"]  # fmt: skip
         done = await cli("order", "freeze", "gw-1", "--case", "c-1", *times)
         assert (done.exit_code, "完了 done" in done.output) == (0, True), done.output
-        refused = await cli("order", "mask", "gw-1", str(picture))
+        assert "NotLive" in repr((await cli("order", "mask", "gw-1")).exception)
+        await _go_live(town, cli, picture)
+        refused = await cli("order", "mask", "gw-1")
         assert (refused.exit_code, "no-camera" in refused.output, "第1版" in refused.output) == (1, True, True)
         assert (await cli("order", "thaw", "gw-1", "--case", "../x")).exit_code == 1
         await town.until(lambda: _is_sent(agent))
