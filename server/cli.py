@@ -64,6 +64,7 @@ class Program(StrEnum):
     INGEST = "ingest"
     API = "api"
     NOTIFY = "notify"
+    LEDGER = "ledger"
     ALL = "all"
 
 
@@ -266,6 +267,8 @@ def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, N
             from server.api.app import serve as run  # noqa: PLC0415 - see the module's docstring
         case Program.NOTIFY:
             from server.notify.loop import run  # noqa: PLC0415 - see the module's docstring
+        case Program.LEDGER:
+            from server.ledger.loop import run  # noqa: PLC0415 - see the module's docstring
         case _:
             raise ConfigError(f"{program} has no loop of its own")
     return run

@@ -192,6 +192,32 @@ class GateConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerConfig:
+    """The ledger process, which numbers, signs and publishes the audit log.
+
+    Attributes:
+        origin: name of the log and of its key, as in its checkpoints; "" means `mimamori/<city id>`. Never change it.
+        publish_dir: folder of the public log; "" means `log-public` in the state directory.
+        checkpoint_s: seconds between two published checkpoints, at least.
+        policy_file: witnesses, where they answer, and how many make a quorum (C2SP tlog-policy); "" asks nobody.
+        metrics_port: Prometheus metrics on this loopback port; 0 serves none.
+    """
+
+    origin: str = ""
+    publish_dir: str = ""
+    checkpoint_s: float = 1.0
+    policy_file: str = ""
+    metrics_port: int = 0
+
+    def __post_init__(self) -> None:
+        _check_port("ledger.metrics_port", self.metrics_port)
+        if not 0.05 <= self.checkpoint_s <= 3_600:
+            raise ConfigError(f"ledger.checkpoint_s: 0.05 to 3600, not {self.checkpoint_s}")
+        if "+" in self.origin or any(char.isspace() for char in self.origin):
+            raise ConfigError(f"ledger.origin: no spaces and no plus sign, not {self.origin!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentConfig:
     """How gateways come to their certificates, and what they are told.
 
@@ -300,6 +326,7 @@ class ServerConfig:
     ingest: IngestConfig = field(default_factory=IngestConfig)
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+    ledger: LedgerConfig = field(default_factory=LedgerConfig)
     enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
     oidc: OidcConfig = field(default_factory=OidcConfig)
     clock: Clock = field(default_factory=Clock)
@@ -373,6 +400,16 @@ class ServerConfig:
         return f"nats://127.0.0.1:{self.broker.nats_port}"
 
     @property
+    def log_origin(self) -> str:
+        """Name of the audit log and of its key."""
+        return self.ledger.origin or f"mimamori/{self.city.id}"
+
+    @property
+    def log_dir(self) -> Path:
+        """The folder of the public audit log."""
+        return Path(self.ledger.publish_dir) if self.ledger.publish_dir else self.state_dir / "log-public"
+
+    @property
     def broker_log(self) -> Path:
         """The log in which the broker says who tried a topic that is not its own."""
         return Path(self.broker.log_file) if self.broker.log_file else self.state_dir / "log" / "broker.log"
@@ -411,7 +448,8 @@ def with_ports(settings: ServerConfig, free_port: Callable[[], int]) -> ServerCo
     ingest = replace(settings.ingest, metrics_port=settings.ingest.metrics_port or free_port())
     notify = replace(settings.notify, metrics_port=settings.notify.metrics_port or free_port())
     gate = replace(settings.gate, metrics_port=settings.gate.metrics_port or free_port())
-    return replace(settings, broker=broker, ingest=ingest, notify=notify, gate=gate)
+    ledger = replace(settings.ledger, metrics_port=settings.ledger.metrics_port or free_port())
+    return replace(settings, broker=broker, ingest=ingest, notify=notify, gate=gate, ledger=ledger)
 
 
 def save(settings: ServerConfig, file: Path) -> None:
@@ -455,6 +493,7 @@ def _sections() -> dict[str, type[Any]]:
         "ingest": IngestConfig,
         "notify": NotifyConfig,
         "gate": GateConfig,
+        "ledger": LedgerConfig,
         "enrolment": EnrolmentConfig,
         "oidc": OidcConfig,
     }

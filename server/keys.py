@@ -12,7 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from server import nkey
+from server import nkey, notekey
 from server.config import ServerConfig
 from server.embedded.broker import Door
 from server.enrolment import authority, profile, vault
@@ -29,6 +29,9 @@ ORDER: Final = "order.pem"
 FOOTAGE: Final = "footage.pem"
 """Opens the keys of recorded footage; may be kept away from the servers once its public half is in city.json."""
 VAPID: Final = "vapid.pem"
+LOG: Final = "log.pem"
+"""Ed25519: signs the checkpoints of the audit log. Its public half is log.vkey, which outsiders verify by."""
+LOG_VKEY: Final = "log.vkey"
 KEK: Final = "kek.bin"
 HISTORY: Final = "history.bin"
 """Wraps the wards' data keys in the key store."""
@@ -74,6 +77,9 @@ def make(config: ServerConfig, *, now: dt.datetime | None = None) -> list[Path]:
             vault.write(folder / name, secrets.token_bytes(_KEK_BYTES), mode=0o600)
         load_kek(folder / name)
     load_signing_key(folder / VAPID)
+    notekey.make(folder / LOG)
+    vkey = notekey.load(folder / LOG, config.log_origin).verifier().vkey
+    vault.write(folder / LOG_VKEY, f"{vkey}\n".encode(), mode=0o644)
     _make_nkeys(folder)
     vault.write(folder / CITY, _bundle(config).to_json().encode(), mode=0o644)
     make_certificates(config, now=now or dt.datetime.now(dt.UTC))

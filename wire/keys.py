@@ -12,12 +12,13 @@ from typing import Self
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from wire.errors import KeyFileError, TopicError
 from wire.topics import check_id
 
-PrivateKey = ec.EllipticCurvePrivateKey | X25519PrivateKey
+PrivateKey = ec.EllipticCurvePrivateKey | X25519PrivateKey | Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | X25519PublicKey
 
 

@@ -83,6 +83,23 @@ class Tile:
 
 Read = Callable[[Tile], bytes]
 """Gives the octets of a tile."""
+Fetch = Callable[[str], bytes | None]
+"""Gives the octets of a published file by its path; None: there is none."""
+
+
+def fetched(fetch: Fetch, tile: Tile) -> bytes | None:
+    """Return the octets of a published tile. Where it has grown since, it is cut back to the width that is asked for.
+
+    Raises:
+        TileError: a bundle of entries is cut short.
+    """
+    octets = fetch(tile.path)
+    if octets is not None or tile.is_full:
+        return octets
+    whole = fetch(Tile(tile.level, tile.index).path)
+    if whole is None or tile.level != ENTRIES:
+        return None if whole is None else whole[: tile.width * HASH_OCTETS]
+    return bundle(entries_of(whole)[: tile.width])
 
 
 def width_at(level: int, index: int, size: int) -> int:

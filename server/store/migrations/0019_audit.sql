@@ -6,6 +6,12 @@ CREATE TABLE audit_entry (
     body bytea NOT NULL CHECK (length(body) BETWEEN 2 AND 16384)
 );
 
+-- Entries that have no place in the tree yet: committed with the entry, taken out with its leaf. Transactions commit in
+-- any order, so no mark among the ids could say which are new.
+CREATE TABLE audit_pending (
+    entry_id bigint PRIMARY KEY REFERENCES audit_entry
+);
+
 -- What opens the commitments of an entry. Deleting it is the erasure: entry and tree stay as they are.
 CREATE TABLE audit_opening (
     entry_id bigint NOT NULL REFERENCES audit_entry,
@@ -38,13 +44,21 @@ CREATE TABLE audit_head (
     note text NOT NULL                   -- signed checkpoint (C2SP tlog-checkpoint)
 );
 
--- Checkpoints that witnesses cosigned, and those that were published.
+-- Checkpoints that were published, with the cosignatures that came.
 CREATE TABLE audit_checkpoint (
     size bigint PRIMARY KEY,
-    note text NOT NULL,                  -- with the cosignatures that came
+    note text NOT NULL,
     witnesses integer NOT NULL DEFAULT 0,
-    at timestamptz NOT NULL DEFAULT now(),
-    published_at timestamptz
+    has_quorum boolean NOT NULL DEFAULT false,
+    published_at timestamptz NOT NULL
+);
+
+-- How each witness answered last.
+CREATE TABLE audit_witness (
+    name text PRIMARY KEY,
+    state text NOT NULL CHECK (state IN ('cosigned', 'away', 'refuses', 'knows-larger', 'knows-other')),
+    size bigint,                         -- that it cosigned last
+    at timestamptz NOT NULL
 );
 
 CREATE FUNCTION audit_append_only() RETURNS trigger
@@ -60,18 +74,28 @@ CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit_leaf EXECUTE FUNCTION 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_tile FOR EACH ROW EXECUTE FUNCTION audit_append_only();
 CREATE TRIGGER append_only_whole BEFORE TRUNCATE ON audit_tile EXECUTE FUNCTION audit_append_only();
 
-CREATE FUNCTION tell_audit() RETURNS trigger
-LANGUAGE plpgsql AS $$
+-- Of the owner's rights: whoever may write an entry need not know of the rest.
+CREATE FUNCTION audit_queue() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    PERFORM pg_notify('audit', '');
+    INSERT INTO audit_pending (entry_id) SELECT id FROM written;
+    -- A transaction that notifies commits alone; one of those under way is enough to wake the ledger, which also looks
+    -- by itself every second.
+    IF pg_try_advisory_xact_lock(x'6175646974'::bigint) THEN
+        PERFORM pg_notify('audit', '');
+    END IF;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER audit_written AFTER INSERT ON audit_entry FOR EACH STATEMENT EXECUTE FUNCTION tell_audit();
+REVOKE ALL ON FUNCTION audit_queue() FROM PUBLIC;
+CREATE TRIGGER audit_written AFTER INSERT ON audit_entry
+    REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION audit_queue();
 
-GRANT INSERT ON audit_entry, audit_opening TO warden, clerk, gate;
-GRANT SELECT (id) ON audit_entry TO warden, clerk, gate;
-GRANT SELECT ON audit_entry, audit_leaf, audit_tile, audit_head, audit_checkpoint TO ledger;
-GRANT INSERT ON audit_leaf, audit_tile, audit_head, audit_checkpoint TO ledger;
-GRANT UPDATE ON audit_head, audit_checkpoint TO ledger;
-GRANT INSERT ON audit_entry, audit_opening TO ledger;
+GRANT INSERT ON audit_entry, audit_opening TO warden, clerk, gate, ledger;
+-- Entries and tree are published; nobody's name is in them.
+GRANT SELECT ON audit_entry, audit_leaf, audit_head, audit_checkpoint, audit_witness TO api, warden, clerk, ledger;
+GRANT SELECT (id) ON audit_entry TO gate;
+GRANT SELECT ON audit_tile, audit_pending TO ledger;
+GRANT INSERT ON audit_pending, audit_leaf, audit_tile, audit_head, audit_checkpoint, audit_witness TO ledger;
+GRANT UPDATE ON audit_head, audit_checkpoint, audit_witness TO ledger;
+GRANT DELETE ON audit_pending TO ledger;

@@ -25,7 +25,7 @@ TEXT = "line one\n\nline three\n"
 
 
 def _line(vkey: str, signature: str) -> str:
-    return f"— {vkey.split('+')[0]} {signature}\n"
+    return f"— {vkey.split('+', maxsplit=1)[0]} {signature}\n"
 
 
 @pytest.mark.parametrize(("vkey", "text", "signature"), PUBLISHED)
