@@ -14,9 +14,10 @@ pytestmark = pytest.mark.db
 
 ROLES = ("ingest", "api", "notify", "gate", "warden", "ledger", "clerk")
 PROGRAMS_OF_NOTICES = {"ingest", "notify"}
+CONTROL = {"warden", "clerk"}
 PERSONAL: dict[str, set[str]] = {
     "ward": {"ingest", "notify", "warden"},
-    "account": {"ingest", "notify", "warden"},
+    "account": {"ingest", "notify", "warden", "clerk"},
     "guardianship": {"ingest", "notify", "warden"},
     "place": PROGRAMS_OF_NOTICES,
     "watch": {"ingest"},
@@ -36,7 +37,6 @@ PERSONAL: dict[str, set[str]] = {
     "purpose_token_ward": set(),
     "purpose_token_case": set(),
     "access_version": {"warden"},
-    "audit_entry": {"warden", "clerk", "gate", "ledger"},
     "audit_opening": set(),
     "passkey": {"warden"},
     "identity": {"warden"},
@@ -47,6 +47,17 @@ PERSONAL: dict[str, set[str]] = {
     "household_news": {"warden"},
     "enrolment_card": {"warden"},
     "protective_measure": {"ingest", "notify", "warden"},
+    "mask_step": {"warden"},
+    "oversight": {"warden"},
+    "footage_case": CONTROL,
+    "case_camera": CONTROL,
+    "case_paper": CONTROL,
+    "case_step": CONTROL,
+    "case_order": CONTROL,
+    "case_undertaking": CONTROL,
+    "case_opening": CONTROL,
+    "case_certificate": CONTROL,
+    "case_reminder": CONTROL,
 }
 """Who sees rows of it without a purpose token. The keeper does of all; `api` of none."""
 RAW = {"sighting"}
@@ -70,10 +81,21 @@ OPEN = {
     "core_watermark": "one number",
     "export": "cameras and a case's number",
     "export_part": "hashes",
+    "audit_entry": "published; who is meant, only an opening says",
+    "audit_pending": "numbers",
+    "audit_witness": "how witnesses answered",
     "audit_leaf": "hashes",
     "audit_tile": "hashes",
     "audit_head": "a signed hash",
     "audit_checkpoint": "signed hashes",
+    "case_move": "the state machine",
+    "case_counter": "numbers",
+    "camera_duty": "papers about cameras, public",
+    "camera_live": "devices of the city",
+    "mask_change": "masks of cameras; who drew them is in mask_step",
+    "board_gate": "public decisions of the board",
+    "disaster": "public declarations",
+    "disaster_camera": "devices of the city",
 }
 """Not personal, and why."""
 
@@ -115,6 +137,23 @@ INSERT INTO household_news (account_id, household_id, kind, about_id) VALUES ('g
 INSERT INTO enrolment_card (account_id, code_hash, made_at, expires_at) VALUES ('g', sha256('c'), now(), now());
 INSERT INTO protective_measure (ward_id, account_id, since, until, asked_until, entered_by)
     VALUES ('w', 'g', now(), now() + interval '1 day', now() + interval '1 day', 'g');
+INSERT INTO mask_step VALUES (1, 'prepare', 'g', 'handler', now(), 1);
+INSERT INTO oversight (kind, happened_on, summary, recorded_at, entry_id) VALUES ('complaint', now(), 's', now(), 1);
+INSERT INTO footage_case (id, city_id, number, agency_id, officer_id, purpose, basis, created_at)
+    VALUES (repeat('a', 32), 'c', '2026-0001', 'police', 'g', 'crime', 'inquiry', now());
+INSERT INTO case_camera VALUES (repeat('a', 32), 1, 'd', now(), now() + interval '1 hour');
+INSERT INTO case_paper (id, case_id, kind, name, media_type, size_bytes, sha256, findings, sealed, added_at, added_by,
+                        entry_id)
+    VALUES (repeat('b', 32), repeat('a', 32), 'inquiry', 'n', 'image/png', 1, sha256('p'), '[]', 'x', now(), 'g', 1);
+INSERT INTO case_step (case_id, ordinal, step, from_state, to_state, at, role, account_id, entry_id)
+    VALUES (repeat('a', 32), 1, 'submit', 'draft', 'submitted', now(), 'officer', 'g', 1);
+INSERT INTO case_order (detector_id, sequence, case_id, camera, kind, at, entry_id)
+    VALUES ('d', 1, repeat('a', 32), 1, 'freeze', now(), 1);
+INSERT INTO case_undertaking VALUES (repeat('a', 32), 'g', now(), 1);
+INSERT INTO case_opening (case_id, export_id, account_id, at, mode, entry_id)
+    VALUES (repeat('a', 32), 'e', 'g', now(), 'view', 1);
+INSERT INTO case_certificate VALUES (repeat('a', 32), 'return', now(), 'shredded', '{}', 'g', 1);
+INSERT INTO case_reminder VALUES (repeat('a', 32), 'undecided', now(), NULL, 1);
 INSERT INTO audit_entry (body) VALUES ('{}');
 INSERT INTO audit_opening SELECT id, 'ward', '\\x00112233445566778899aabbccddeeff', 'w' FROM audit_entry;
 """
@@ -226,3 +265,24 @@ def test_a_backup_as_the_keeper_is_whole_and_one_without_saying_so_is_refused(se
     plain = subprocess.run([*command, "--role=town_owner"], capture_output=True, text=True, check=False)
     assert plain.returncode != 0
     assert "row-level security" in plain.stderr
+
+
+OWNED_BY_THE_OWNER = {
+    "sighting_prepare",
+    "sighting_expire",
+    "sighting_seal",
+    "registry_changed",
+    "enrol_gateway",
+    "rotate_gateway",
+    "audit_queue",
+}
+"""Of tables that are not guarded."""
+
+
+def test_what_runs_with_rights_of_another_is_bound_by_the_rows_too(seeded: str) -> None:
+    query = """SELECT p.proname, pg_get_userbyid(p.proowner), p.proconfig::text LIKE '%%pg_temp%%' FROM pg_proc AS p
+               WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef"""
+    with psycopg.connect(seeded) as conn:
+        found = {str(name): (str(owner), is_pinned) for name, owner, is_pinned in conn.execute(query).fetchall()}
+    assert {name for name, (owner, _) in found.items() if owner != "keeper"} == OWNED_BY_THE_OWNER
+    assert [name for name, (_, is_pinned) in found.items() if not is_pinned] == []

@@ -209,9 +209,8 @@ SELECT guard_rows('ward', 'ingest', 'notify', 'warden'),
        guard_rows('access_version', 'warden');
 DROP POLICY sealing ON ward_hour;
 SELECT guard_rows('ward_hour', 'ingest');
--- Entries name nobody; what opens their commitments does. Each role writes, `ledger` alone reads all entries.
-SELECT guard_rows('audit_entry', 'warden', 'clerk', 'gate', 'ledger'),
-       guard_rows('audit_opening', 'warden', 'clerk', 'gate', 'ledger');
+-- Entries are published and name nobody; what opens their commitments does.
+SELECT guard_rows('audit_opening', 'warden', 'clerk', 'gate', 'ledger');
 
 -- The data plane: a set that is worked out once a query, never a function a row.
 CREATE POLICY api ON ward FOR SELECT TO api
@@ -234,8 +233,6 @@ CREATE POLICY api ON ward_hour FOR SELECT TO api
                    WHERE s.ward_id = ward_hour.ward_id AND hour_at >= s.from_at AND hour_at < s.to_at));
 CREATE POLICY api ON audit_opening FOR SELECT TO api
     USING (name = 'ward' AND value IN (SELECT s.ward_id FROM purpose_scope('look_up') AS s));
-CREATE POLICY api ON audit_entry FOR SELECT TO api
-    USING (id IN (SELECT o.entry_id FROM audit_opening AS o WHERE o.name = 'ward'));
 
 -- What is told of a ward to those who help the family with its tag: that it works. Never where it is.
 CREATE FUNCTION ward_registry(now_at timestamptz)

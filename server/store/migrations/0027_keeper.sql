@@ -38,5 +38,7 @@ CREATE TRIGGER tokens_end AFTER INSERT OR UPDATE OR DELETE ON protective_measure
 
 GRANT CREATE ON SCHEMA public TO keeper;
 ALTER FUNCTION end_tokens_of_measure OWNER TO keeper;
+ALTER FUNCTION end_agency_sessions OWNER TO keeper;
+ALTER FUNCTION case_entry_fits OWNER TO keeper;
 REVOKE CREATE ON SCHEMA public FROM keeper;
 REVOKE ALL ON FUNCTION end_tokens_of_measure FROM PUBLIC;
