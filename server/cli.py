@@ -136,7 +136,7 @@ def ward_list(config: ConfigFile = DEFAULT) -> None:
 
     settings = configuration.load(config)
     with embedded_database(settings):
-        for ward in asyncio.run(list_wards(settings.dsn())):
+        for ward in asyncio.run(list_wards(settings.keeper_dsn())):
             typer.echo(f"{ward.id}\t{ward.name_ja}\t{ward.name_en}\t{ward.tag or '-'}")
 
 
@@ -166,7 +166,7 @@ def tag_clock_lost(
 
     settings = configuration.load(config)
     with embedded_database(settings):
-        if not asyncio.run(mark_clock_lost(settings.dsn(), tag)):
+        if not asyncio.run(mark_clock_lost(settings.keeper_dsn(), tag)):
             raise ServerError(f"{tag}: この番号の暗号タグはありません。There is no sealed tag with this id")
     typer.echo(f"{tag}: 時計を探し直します。Its clock will be looked for again")
 

@@ -356,6 +356,16 @@ class ServerConfig:
         passfile = self.database.passfile
         return conninfo(self.database.url, user=user, passfile=passfile, application_name=f"mimamori-{role}")
 
+    def keeper_dsn(self) -> str:
+        """Return the libpq conninfo by which the owner works on personal rows, bound by nothing but grants.
+
+        Row-level security binds the owner too: whoever keeps the tables says so, by taking the role `keeper`.
+
+        Raises:
+            ConfigError: see `dsn`.
+        """
+        return conninfo(self.dsn(), options="-c role=keeper")
+
     def keystore_dsn(self, role: str = "mimamori") -> str:
         """Return the libpq conninfo of the key store for `role`.
 

@@ -67,7 +67,7 @@ def look(settings: ServerConfig) -> Health:
     totals, detectors, calls = None, {}, []
     if parts["database"]:
         with contextlib.suppress(Exception):  # a database without our schema: said by `totals` being absent
-            totals, detectors = read_totals(settings.dsn()), detectors_by_state(settings.dsn())
+            totals, detectors = read_totals(settings.keeper_dsn()), detectors_by_state(settings.dsn())
             calls = _calls(settings)
     return Health(parts, totals, detectors, calls)
 

@@ -230,7 +230,7 @@ def _run(options: DemoOptions, told: Told) -> int:
 
 def _totals_or_none(settings: ServerConfig) -> Totals | None:
     try:
-        return read_totals(settings.dsn())
+        return read_totals(settings.keeper_dsn())
     except Exception:  # noqa: BLE001 - a screen without counts while the database restarts is better than no screen
         log.warning("totals.unavailable")
         return None

@@ -64,20 +64,18 @@ async def erase(config: ServerConfig, ward: str) -> Certificate:
         UnknownWardError: no such ward.
         DatabaseError: one of the databases is away or does not let its owner.
     """
-    main, keys = await connect(config.dsn()), None
-    try:
-        keys = await connect(config.keystore_dsn())
+    async with (
+        await connect(config.keeper_dsn()) as main,
+        await connect(config.dsn()) as owner,
+        await connect(config.keystore_dsn()) as keys,
+    ):
         async with main.transaction():
             if not await erasure.begin(main, ward):
                 raise UnknownWardError
             # While this transaction holds ingest off: nothing can be sealed under the key that goes.
             deleted_keys = await ward_key.delete(keys, ward)
             deleted = await erasure.delete(main, ward)
-        is_rewritten = [await erasure.scrub(main), await erasure.scrub(keys, ("ward_key",))]
-    finally:
-        for conn in (main, keys):
-            if conn is not None:
-                await conn.close()
+        is_rewritten = [await erasure.scrub(owner), await erasure.scrub(keys, ("ward_key",))]
     town_time = datetime.fromtimestamp(config.clock.now_ms() / 1000, UTC)
     return Certificate(
         "mimamori/erasure/1",

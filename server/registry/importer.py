@@ -50,7 +50,7 @@ def import_file(config: ServerConfig, file: Path) -> Imported:
     if registry.city.id != config.city.id:
         raise RegistryError(f"city.id: this server is {config.city.id}'s")
     kek = keys.load(config.keys_dir / "kek.bin")
-    return asyncio.run(_connect_and_save(config.dsn(), registry, kek, town_map=town_map))
+    return asyncio.run(_connect_and_save(config.keeper_dsn(), registry, kek, town_map=town_map))
 
 
 async def import_registry(conn: Connection, data: Any, kek: bytes, *, town_map: bytes | None = None) -> Imported:  # noqa: ANN401 - decoded JSON
