@@ -28,6 +28,7 @@ from server.enrolment.desk import EnrolmentDesk
 from server.footage.exports import Uploads
 from server.history.keyring import KeyRing
 from server.permit.ask import Asker
+from server.permit.holds import Holds
 from server.permit.permits import OWN_WARDS, STREAM, Permits, Wish, wish
 from server.store.grant import Grant, GrantedConnection
 from server.store.pool import Pool
@@ -54,6 +55,7 @@ class Parts:
     sessions: Sessions
     signin: SignIn
     permits: Permits
+    holds: Holds
     passkeys: Passkeys
     oidc: Oidc
     hub: Hub
@@ -152,7 +154,8 @@ class Permit:
         Raises:
             RefusedError: the right ended meanwhile, and the policies say no.
         """
-        async with self.parts.permits.reading(self.parts.pool, self.asker, self.wanted) as (conn, _):
+        parts, permits = self.parts, self.parts.permits
+        async with permits.reading(parts.pool, self.asker, self.wanted, given=self.grant) as (conn, _):
             yield conn
 
 

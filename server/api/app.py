@@ -34,6 +34,7 @@ from server.api import (
     enrolment,
     events,
     live,
+    lookups,
     me,
     monitor,
     oidc,
@@ -67,6 +68,7 @@ from server.footage.exports import FOLDER, Uploads
 from server.history.errors import KeyStoreError
 from server.history.keyring import KeyRing
 from server.permit.ask import RefusedError
+from server.permit.holds import Holds
 from server.permit.permits import Permits, PermitSettings, SessionEndedError
 from server.registry.kek import load as load_kek
 from server.store import grant
@@ -148,6 +150,7 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         track,
         events,
         live,
+        lookups,
         push,
         batches,
         enrolment,
@@ -182,6 +185,7 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
         sessions=sessions,
         signin=SignIn(warden, knobs.limits),
         permits=permits,
+        holds=Holds(warden, engine, decided_by.ordinance, now_ms=knobs.now_ms),
         passkeys=Passkeys(warden, sessions, RelyingParty.of(config), now_ms=knobs.now_ms),
         oidc=Oidc(warden, config.oidc.known(), config.http.public_url, now_ms=knobs.now_ms),
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),

@@ -25,7 +25,7 @@ async def get_me(parts: PartsNow, session: SessionNow, permit: OwnWardsPermit) -
         agency = await accounts.agency(conn, session.agency) if session.agency else None
     if found is None:
         raise problems.ProblemError(problems.NOT_SIGNED_IN)
-    async with parts.permits.reading(parts.pool, permit.asker, permit.wanted) as (conn, grant):
+    async with parts.permits.reading(parts.pool, permit.asker, permit.wanted, given=permit.grant) as (conn, grant):
         wards = await family.wards(conn, grant.wards)
     return Me(
         account=Account.of(found, agency),

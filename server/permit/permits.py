@@ -29,6 +29,8 @@ from wire.clock import Clock
 REQUEST_LASTS_MS: Final = 60_000
 STREAM_LASTS_MS: Final = 600_000
 _MOST_KEPT: Final = 10_000
+_NOBODY: Final = -1
+"""The version of a ward who does not exist."""
 
 
 class SessionEndedError(ServerError):
@@ -140,8 +142,16 @@ class Permits:
         return grant
 
     @asynccontextmanager
-    async def reading(self, pool: Pool, asker: Asker, wanted: Wish) -> AsyncIterator[tuple[GrantedConnection, Grant]]:
+    async def reading(
+        self, pool: Pool, asker: Asker, wanted: Wish, *, given: Grant | None = None
+    ) -> AsyncIterator[tuple[GrantedConnection, Grant]]:
         """Yield a connection of `pool` that sees what is wished for, and by which grant.
+
+        Args:
+            pool: of the role api.
+            asker: who asks.
+            wanted: for what.
+            given: the grant for it, where there is one already; it is asked for anew when it has ended.
 
         Raises:
             RefusedError: see `of_ward`.
@@ -150,7 +160,7 @@ class Permits:
         """
         async with AsyncExitStack() as stack:
             try:
-                grant = await self.of(asker, wanted)
+                grant = given or await self.of(asker, wanted)
                 conn = await stack.enter_async_context(granted(pool, grant))
             except LapsedError:
                 self.forget(asker, wanted)
@@ -192,7 +202,7 @@ class Permits:
             return await relation.own_wards(conn, asker.account, now=now)
         found = await relation.wards(conn, asker.account, [wanted.ward_id], now=now)
         # Who does not exist is somebody to whom nobody stands in any relation: the same question, the same entry.
-        return found or [WardFacts(wanted.ward_id)]
+        return found or [WardFacts(wanted.ward_id, version=_NOBODY)]
 
     async def _ask_all(
         self, conn: Connection, case: _Case, wards: list[WardFacts]
@@ -204,8 +214,8 @@ class Permits:
             refused = next((one for one in decisions if not one.allowed), None)
             if refused is None:
                 seen.append(ward)
-            elif case.wanted.ward_id is not None:
-                return [], refused
+            if case.wanted.ward_id is not None and (refused or ward.version == _NOBODY):
+                return [], refused or decisions[0]
         return seen, None
 
     async def _ask(self, conn: Connection, case: _Case, ward: WardFacts, action: Action) -> Decision:
@@ -231,7 +241,9 @@ class Permits:
         if case.wanted.span_ms != EVER:
             facts |= {"from_ms": case.wanted.span_ms[0], "to_ms": case.wanted.span_ms[1]}
         personal = {**case.wanted.personal, "ward": ward.id}
-        logged = Logged(case.wanted.kind, purpose, case.now.wall_ms, facts, personal)
+        noun = case.wanted.kind.split(".", 1)[0]
+        kind = case.wanted.kind if ward.version != _NOBODY else f"{noun}.missed"
+        logged = Logged(kind, purpose, case.now.wall_ms, facts, personal)
         return await ask(conn, self._engine, case.asker, question, logged)
 
     def _token(self, case: _Case, seen: list[WardFacts]) -> NewToken:

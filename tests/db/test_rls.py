@@ -38,6 +38,7 @@ PERSONAL: dict[str, set[str]] = {
     "purpose_token_case": set(),
     "access_version": {"warden"},
     "audit_opening": set(),
+    "look_up_hold": {"warden"},
     "passkey": {"warden"},
     "identity": {"warden"},
     "challenge": {"warden"},
@@ -127,6 +128,8 @@ INSERT INTO purpose_token (id, secret_hash, account_id, account_version, session
 INSERT INTO access_version VALUES ('account:g', 1), ('ward:w', 1);
 INSERT INTO purpose_token_ward SELECT id, 'w', 1 FROM purpose_token;
 INSERT INTO purpose_token_case SELECT id, '2026-0001', 1 FROM purpose_token;
+INSERT INTO look_up_hold (id, ward_id, reference, reason, until_at, asked_by)
+    VALUES (gen_random_uuid(), 'w', 'r-1', 'reason', now() + interval '1 day', 'g');
 INSERT INTO passkey (account_id, credential_id, public_key, sign_count, name) VALUES ('g', '\\x01', '\\x01', 0, 'k');
 INSERT INTO identity VALUES ('https://idp.example', 'subject', 'g');
 INSERT INTO challenge (token_hash, kind, value, expires_at) VALUES ('\\x01', 'assertion', '\\x01', now());

@@ -234,15 +234,40 @@ CREATE POLICY api ON ward_hour FOR SELECT TO api
 CREATE POLICY api ON audit_opening FOR SELECT TO api
     USING (name = 'ward' AND value IN (SELECT s.ward_id FROM purpose_scope('look_up') AS s));
 
+-- Why a family is told of the look-ups of one request only from a certain day on: two managers have decided it.
+CREATE TABLE look_up_hold (
+    id uuid PRIMARY KEY,
+    ward_id text NOT NULL REFERENCES ward ON DELETE CASCADE,
+    reference text NOT NULL,             -- number of the request, as look-ups name it
+    reason text NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
+    until_at timestamptz NOT NULL,       -- shown from then on, whatever happens
+    asked_by text NOT NULL REFERENCES account,
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    confirmed_by text REFERENCES account, -- null: not in force
+    confirmed_at timestamptz,
+    CHECK (confirmed_by <> asked_by),
+    CHECK ((confirmed_by IS NULL) = (confirmed_at IS NULL)),
+    CHECK (until_at > asked_at AND until_at <= asked_at + interval '180 days')
+);
+CREATE INDEX look_up_hold_ward ON look_up_hold (ward_id, reference);
+SELECT guard_rows('look_up_hold', 'warden');
+CREATE POLICY api ON look_up_hold FOR SELECT TO api
+    USING (ward_id IN (SELECT s.ward_id FROM purpose_scope('look_up') AS s));
+GRANT SELECT (ward_id, reference, until_at, confirmed_at) ON look_up_hold TO api;
+GRANT SELECT, INSERT, UPDATE (confirmed_by, confirmed_at) ON look_up_hold TO warden;
+
 -- What is told of a ward to those who help the family with its tag: that it works. Never where it is.
 CREATE FUNCTION ward_registry(now_at timestamptz)
-RETURNS TABLE (id text, name_ja text, name_en text, tag_kind text, battery_dv smallint, heard_within_h integer)
+RETURNS TABLE (id text, name_ja text, name_en text, tag_kind text, battery_dv smallint, heard text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 1 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT w.id, w.name_ja, w.name_en, t.kind, l.battery_dv,
-           (SELECT min(step) FROM unnest(ARRAY[1, 24, 168]) AS step WHERE l.heard_at > now_at - step * interval '1 hour')
+           CASE WHEN l.heard_at IS NULL THEN 'never'
+                WHEN l.heard_at > now_at - interval '1 hour' THEN 'hour'
+                WHEN l.heard_at > now_at - interval '1 day' THEN 'day'
+                WHEN l.heard_at > now_at - interval '7 days' THEN 'week' ELSE 'earlier' END
     FROM ward AS w LEFT JOIN tag AS t ON t.id = w.tag_id LEFT JOIN last_place AS l ON l.ward_id = w.id
     WHERE w.id IN (SELECT s.ward_id FROM purpose_scope('registry') AS s);
 END
@@ -250,7 +275,9 @@ $$;
 
 DROP FUNCTION ward_hours(text, text, timestamptz, timestamptz, timestamptz);
 REVOKE ALL ON account, guardianship, presence, tag, session, push_subscription FROM api;
-GRANT SELECT ON ward_hour, audit_entry, audit_opening TO api;
+GRANT SELECT ON ward_hour, audit_entry TO api;
+GRANT SELECT (entry_id, name, value) ON audit_opening TO api;
+GRANT SELECT (id, name_ja, name_en) ON agency TO api;
 REVOKE ALL ON FUNCTION purpose_presented, purpose_scope, purpose_cases, purpose_in_force, access_changed,
     end_tokens_of_guardianship, end_tokens_of_account, end_tokens_of_session, ward_registry FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION purpose_scope, purpose_cases, purpose_in_force, ward_registry TO api;
