@@ -16,6 +16,7 @@ import typer
 
 from server import config as configuration
 from server.cli_accounts import account_app, agency_app, measure_app
+from server.cli_audit import audit_app, witness_app
 from server.cli_database import DEFAULT, ConfigFile, embedded_database
 from server.cli_duty import duty_app
 from server.cli_footage import footage_app
@@ -53,6 +54,8 @@ app.add_typer(order_app, name="order")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(ordinance_app, name="ordinance")
 app.add_typer(duty_app, name="duty")
+app.add_typer(audit_app, name="audit")
+app.add_typer(witness_app, name="witness")
 
 
 class Program(StrEnum):

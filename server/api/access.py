@@ -30,6 +30,7 @@ from server.history.keyring import KeyRing
 from server.permit.ask import Asker
 from server.permit.holds import Holds
 from server.permit.permits import OWN_WARDS, STREAM, Permits, Wish, wish
+from server.publiclog.folder import Folder
 from server.store.grant import Grant, GrantedConnection
 from server.store.pool import Pool
 
@@ -67,6 +68,7 @@ class Parts:
     metrics: Metrics
     town_map: TownMap
     cases: CaseDesk
+    log: Folder
     keys: KeyRing
     push_public_key: str | None
 

@@ -47,6 +47,7 @@ from server.api import (
     track,
     uploads,
 )
+from server.api import log as audit_log
 from server.api import map as town
 from server.api.access import Parts
 from server.api.bridge import Bridge
@@ -70,6 +71,7 @@ from server.history.keyring import KeyRing
 from server.permit.ask import RefusedError
 from server.permit.holds import Holds
 from server.permit.permits import Permits, PermitSettings, SessionEndedError
+from server.publiclog.folder import Folder
 from server.registry.kek import load as load_kek
 from server.store import grant
 from server.store.grant import LapsedError
@@ -159,6 +161,7 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         monitor,
         cameras,
         cases,
+        audit_log,
     ):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)
@@ -197,6 +200,7 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
         metrics=metrics,
         town_map=town_map,
         cases=_cases(config, warden, engine, now_ms=knobs.now_ms),
+        log=Folder(config.log_dir),
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),
         push_public_key=public_key(config.keys_dir / "vapid.pem"),
     )

@@ -27,6 +27,7 @@ TAGS: Final = [
     {"name": "cases", "description": "映像の提供依頼 / requests for footage"},
     {"name": "detectors", "description": "検知する端末 / sealed batches and exports"},
     {"name": "gateways", "description": "ゲートウェイの登録 / enrolment of gateways"},
+    {"name": "log", "description": "監査記録 / the audit log, for everybody"},
     {"name": "operation", "description": "運用 / health and counters"},
 ]
 _EXTRA: Final[dict[str, type[BaseModel]]] = {"Problem": ProblemBody, "LivePlace": LivePlace, "LiveEvent": LiveEvent}

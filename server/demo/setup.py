@@ -25,7 +25,7 @@ _MAIL_URL: Final = "mailto://127.0.0.1:{port}?from=mimamori@example.jp&to={{to}}
 _WAVES: Final = (
     ("database", "broker"),
     ("gate",),
-    ("ingest", "notify", "api", "family", "radio", "street"),
+    ("ingest", "notify", "ledger", "api", "family", "radio", "street"),
     ("edge", "phones"),
 )
 """Parts that start side by side, each wave when the one before it is ready."""

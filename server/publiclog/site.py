@@ -39,3 +39,7 @@ class Site:
         if response.status_code != httpx.codes.OK:
             raise UnreachableError(f"{self.url}/{name}: HTTP {response.status_code}")
         return response.content
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()

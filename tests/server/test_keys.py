@@ -17,11 +17,13 @@ from wire.keys import CityBundle, kid, load_seal_key, load_signing_key
 
 SECRET = (
     "gate.nk", "callout.nk",
-    "seal.pem", "receipt.pem", "order.pem", "footage.pem", "vapid.pem", "kek.bin", "history.bin", "papers.bin",
+    "seal.pem", "receipt.pem", "order.pem", "footage.pem", "vapid.pem", "log.pem",
+    "kek.bin", "history.bin", "papers.bin",
     "ca/root.key", "ca/issuing.pem", "broker.key", "service-ingest.key", "service-api.key", "service-gate.key",
 )  # fmt: skip
 PUBLIC = (
-    "city.json", "ca.pem", "ca/root.pem", "broker.pem", "service-ingest.pem", "service-api.pem", "service-gate.pem",
+    "city.json", "log.vkey", "ca.pem", "ca/root.pem", "broker.pem",
+    "service-ingest.pem", "service-api.pem", "service-gate.pem",
 )  # fmt: skip
 NOON = dt.datetime(2026, 11, 26, 3, tzinfo=dt.UTC)
 

@@ -15,11 +15,8 @@ from server.supervisor import Supervisor
 
 
 def _settings(state_dir: Path, metrics_port: int) -> config.ServerConfig:
-    counted = {"metrics_port": metrics_port}
-    broker = {"mqtt_port": 1, "nats_port": 2}
-    return config.parse(
-        {"state_dir": str(state_dir), "broker": broker, "ingest": counted, "notify": counted, "gate": counted}
-    )
+    counted = {name: {"metrics_port": metrics_port} for name in ("ingest", "notify", "gate", "ledger")}
+    return config.parse({"state_dir": str(state_dir), "broker": {"mqtt_port": 1, "nats_port": 2}, **counted})
 
 
 def test_a_port_that_is_taken_is_named_before_anything_starts(tmp_path: Path) -> None:
