@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from server.reports.tables import Cell, Document, Head, Row, Table, Text, shown
+from server.reports.tables import Cell, Document, Head, Row, Table, Text, is_number, shown
 
 STYLE: Final = """
 :root { color-scheme: light; --ink: #1a1a1c; --soft: #545458; --line: #c9c9cc; --tint: #f1f4f9; --deep: #0946c1; }
@@ -28,7 +28,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { border-bottom: 1px solid var(--line); padding: .5rem .625rem; text-align: left; vertical-align: top; }
 thead th { background: var(--tint); border-bottom: 2px solid var(--ink); }
 tbody th { font-weight: 400; } td.number, th.number { text-align: right; white-space: nowrap; }
-thead th.number { white-space: normal; }
+thead th { word-break: keep-all; } thead th.number { white-space: normal; }
+tbody th { min-width: 7.5rem; }
 tfoot th, tfoot td { border-top: 2px solid var(--ink); border-bottom: 0; font-weight: 700; }
 .note, footer { font-size: .875rem; } .note { margin: .5rem 0 0; }
 .empty { border: 1px dashed var(--line); padding: .75rem 1rem; margin: 0; }
@@ -92,7 +93,7 @@ def _empty() -> str:
 
 
 def _table(table: Table) -> str:
-    numbers = [all(_is_number(row.cells[place]) for row in table.rows) for place in range(len(table.columns))]
+    numbers = [all(is_number(row.cells[place]) for row in table.rows) for place in range(len(table.columns))]
     heads = "".join(f'<th scope="col">{both(head)}</th>' for head in table.heads)
     heads += "".join(
         f'<th scope="col"{_class(is_number=number)}>{both(column)}</th>'
@@ -120,10 +121,6 @@ def _class(*, is_number: bool) -> str:
 
 def _cell(cell: Cell) -> str:
     return both(Text(shown(cell, "ja"), shown(cell, "en")))
-
-
-def _is_number(cell: Cell) -> bool:
-    return not isinstance(cell, str) or cell.replace(".", "", 1).isdecimal()
 
 
 def _footer(document: Document) -> str:

@@ -17,10 +17,10 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 from reportlab.platypus import Table as Grid
 
-from server.reports.tables import Cell, Document, Row, Table, Text, shown
+from server.reports.tables import Cell, Document, Row, Table, Text, is_number, shown
 
 _GOTHIC: Final = "HeiseiKakuGo-W5"
 _LATIN: Final = "Helvetica"
@@ -30,6 +30,10 @@ _LINE: Final = HexColor("#c9c9cc")
 _TINT: Final = HexColor("#f1f4f9")
 _DEEP: Final = HexColor("#0946c1")
 _MARGIN: Final = 16 * mm
+_PADDING: Final = 6
+"""Points that the page's frame keeps free on each side."""
+_TOGETHER: Final = 12
+"""Rows of a table that is not broken over pages."""
 _WIDE: Final = 7
 """Columns from which on a table needs the page on its side."""
 
@@ -54,7 +58,7 @@ def pdf_of(document: Document) -> bytes:
         invariant=1,
         pageCompression=0,
     )
-    width = size[0] - 2 * _MARGIN
+    width = size[0] - 2 * _MARGIN - 2 * _PADDING
     story = [*_top(document, width), *(part for table in document.tables for part in _section(table, width))]
     template.build([*story, *_bottom(document)], canvasmaker=_numbered(_foot(document)))
     return out.getvalue()
@@ -127,18 +131,18 @@ def _top(document: Document, width: float) -> list[Flowable]:
 
 
 def _section(table: Table, width: float) -> list[Flowable]:
-    parts: list[Flowable] = [CondPageBreak(35 * mm), _both(table.title, _SECTION)]
+    parts: list[Flowable] = [_both(table.title, _SECTION)]
     if table.rows:
         parts.append(_grid(table, width))
     else:
         parts.append(_both(Text("該当はありません。", "There were none."), _BODY))
     if table.note is not None:
         parts.append(_both(table.note, _NOTE))
-    return parts
+    return [KeepTogether(parts)] if len(table.rows) <= _TOGETHER else [CondPageBreak(35 * mm), *parts]
 
 
 def _grid(table: Table, width: float) -> Grid:
-    numbers = [all(not isinstance(row.cells[place], str) for row in table.rows) for place in range(len(table.columns))]
+    numbers = [all(is_number(row.cells[place]) for row in table.rows) for place in range(len(table.columns))]
     styles = [_BODY] * len(table.heads) + [_NUMBER if number else _BODY for number in numbers]
     names = [_both(text, style) for text, style in zip((*table.heads, *table.columns), styles, strict=True)]
     rows = [_line(row, styles) for row in (*table.rows, *([table.total] if table.total else []))]

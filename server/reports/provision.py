@@ -29,29 +29,25 @@ _BODY = Text("提供先", "Recipient body")
 
 def tables(scope: Scope) -> tuple[Table, ...]:
     """Return the tables in the order of the report."""
-    return (by_recipient(scope), outcomes(scope), feedback(scope), look_ups(scope))
+    merged = _merged(scope)
+    return (by_recipient(scope, merged), outcomes(scope, merged), feedback(scope), look_ups(scope))
 
 
-def by_recipient(scope: Scope) -> Table:
-    """Return requests, releases, camera-units and hours by purpose and recipient body (rule 21)."""
+def _merged(scope: Scope) -> Merged:
+    """Return requests, releases, camera-units and hours by purpose and recipient body, small rows merged."""
     year = scope.year
-    tallies: dict[tuple[str, ...], Tally] = {}
+    tallies: dict[tuple[str, ...], list[Tally]] = {}
     for case in scope.cases:
         asked, given = int(year.has(case.submitted_ms)), int(year.has(case.released_ms))
         name = (case.purpose, case.agency)
-        before = tallies.get(name, Tally(name, (0, 0), (0, 0)))
-        tallies[name] = Tally(
-            name,
-            (before.counts[0] + asked, before.counts[1] + given),
-            (before.measures[0] + given * case.cameras, before.measures[1] + given * case.camera_hours),
-        )
-    merged = merge(list(tallies.values()), scope.rules.smallest_count)
-    columns = (
-        Text("請求件数", "Requests"),
-        Text("提供件数", "Releases"),
-        Text("提供カメラ台数(延べ)", "Camera-units released"),
-        Text("提供時間(カメラ・時間)", "Camera-hours released"),
-    )
+        one = Tally(name, (asked, given), (given * case.cameras, given * case.camera_hours))
+        tallies.setdefault(name, []).append(one)
+    rows = [replace(added(ones), name=name) for name, ones in tallies.items()]
+    return merge(rows, scope.rules.smallest_count)
+
+
+def by_recipient(scope: Scope, merged: Merged) -> Table:
+    """Return requests and what was provided by purpose and recipient body (rule 21)."""
     shown = sorted(merged.shown, key=lambda one: _place(PURPOSES, one))
     names = {one.name: (named(PURPOSES, one.name[0]), scope.agency(one.name[1])) for one in shown}
     rows = _rows(merged, names, (REST, NOTHING), scope.rules.smallest_count)
@@ -59,31 +55,34 @@ def by_recipient(scope: Scope) -> Table:
         id="provision",
         title=Text("映像の提供(目的・提供先別)", "Footage by purpose and recipient body"),
         heads=(_PURPOSE, _BODY),
-        columns=columns,
+        columns=(
+            Text("請求件数", "Requests"),
+            Text("提供件数", "Releases"),
+            Text("延べ台数", "Camera-units"),
+            Text("延べ時間", "Camera-hours"),
+        ),
         rows=rows,
         total=_total(merged, (TOTAL, NOTHING), scope.rules.smallest_count) if rows else None,
         note=Text(
-            "請求は申請した日、提供は誓約後に渡した日の属する年度で数えます。時間は1台ごとに切り上げます。",
-            "Requests count on the day of submission, releases on the day of handing over. Hours are rounded up.",
+            "請求は申請した日、提供は誓約後に渡した日の属する年度で数えます。"
+            "延べ台数と延べ時間は提供したカメラの数と時間で、時間は案件ごとに切り上げます。",
+            "Requests count on the day of submission, releases on the day of handing over. "
+            "Camera-units and hours are of what was released, hours rounded up for each case.",
         ),
     )
 
 
-def outcomes(scope: Scope) -> Table:
-    """Return what became of the year's requests."""
-    asked = [case for case in scope.cases if scope.year.has(case.submitted_ms)]
-    found = Counter(_outcome(case) for case in asked)
-    return _distribution(
-        scope,
-        Table(
-            id="outcomes",
-            title=Text("請求の結果", "What became of requests"),
-            heads=(Text("結果", "Outcome"),),
-            columns=(COUNT,),
-            rows=(),
-        ),
-        found,
-        OUTCOMES,
+def outcomes(scope: Scope, provision: Merged) -> Table:
+    """Return what became of the year's requests: decisions of city hall, told unless they would tell what is hidden."""
+    found = Counter(_outcome(case) for case in scope.cases if scope.year.has(case.submitted_ms))
+    counts: dict[str, Cell] = {name: WITHHELD if provision.is_hiding else found[name] for name in OUTCOMES}
+    rows = tuple(Row((OUTCOMES[name],), (counts[name],)) for name in OUTCOMES if found)
+    return Table(
+        id="outcomes",
+        title=Text("請求の結果", "What became of requests"),
+        heads=(Text("結果", "Outcome"),),
+        columns=(COUNT,),
+        rows=rows,
     )
 
 

@@ -102,3 +102,8 @@ def shown(cell: Cell, language: str) -> str:
             return f"{cell:,}"
         case str():
             return cell
+
+
+def is_number(cell: Cell) -> bool:
+    """Return whether a cell stands in a column of numbers: it is one, or is in place of one."""
+    return not isinstance(cell, str) or cell.replace(".", "", 1).isdecimal()
