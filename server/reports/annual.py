@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.reports import conduct, provision
-from server.reports.entries import Entry, counted
-from server.reports.histories import histories
+from server.reports.entries import counted
 from server.reports.rules import ReportRules, Year, date_ja, minute_ja
-from server.reports.scope import Scope
+from server.reports.scope import Scope, scope_of
 from server.reports.tables import Document, Head, Text
 
 _NOTES = (
@@ -63,8 +62,7 @@ def annual(bodies: Iterable[bytes], asked: Asked) -> Document:
         ReportError: an entry cannot be read, or no such year.
     """
     year = Year.of(asked.year)
-    entries = tuple(entry for entry in counted(bodies) if entry.at_ms < year.to_ms)
-    scope = _scope(entries, year, asked.rules)
+    scope = scope_of(tuple(counted(bodies)), year, asked.rules)
     tables = (*provision.tables(scope), *conduct.tables(scope))
     return Document(
         id=f"annual-{asked.year}",
@@ -75,30 +73,6 @@ def annual(bodies: Iterable[bytes], asked: Asked) -> Document:
         notes=_NOTES,
         head=asked.head,
     )
-
-
-def _scope(entries: tuple[Entry, ...], year: Year, rules: ReportRules) -> Scope:
-    newest_ms = max((entry.at_ms for entry in entries), default=year.from_ms)
-    as_of_ms = max(newest_ms, year.from_ms)
-    return Scope(
-        year=year,
-        rules=rules,
-        as_of_ms=as_of_ms,
-        entries=tuple(entry for entry in entries if year.has(entry.at_ms)),
-        cases=histories(entries),
-        agencies=_agencies(entries),
-    )
-
-
-def _agencies(entries: Iterable[Entry]) -> dict[str, Text]:
-    """Return the names under which bodies were registered, newest last."""
-    named = (entry for entry in entries if entry.kind == "agency.registered" and entry.text("agency"))
-    return {
-        entry.text("agency"): Text(
-            entry.text("name_ja") or entry.text("agency"), entry.text("name_en") or entry.text("agency")
-        )
-        for entry in named
-    }
 
 
 def _facts(scope: Scope) -> tuple[tuple[Text, Text], ...]:

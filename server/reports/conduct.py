@@ -36,7 +36,7 @@ def refusals(scope: Scope) -> Table:
     denied = [entry for entry in scope.entries if entry.is_denial]
     for entry in denied:
         found.update({_rule_of(policy) for policy in entry.text("policies").split(",")})
-    rows = tuple(Row((_rule_name(rule),), (count,)) for rule, count in sorted(found.items()))
+    rows = tuple(Row((_rule_name(rule),), (count,)) for rule, count in sorted(found.items()) if rule in RULES)
     return Table(
         id="refusals",
         title=Text("規則による拒否", "Refusals by rule"),
@@ -166,13 +166,12 @@ def _list(name: str, title: Text, *items: tuple[Text, int]) -> Table:
 
 
 def _rule_of(policy: str) -> str:
+    """Return the rule of a policy; those of families and protective measures are one, or a few would tell of one."""
     found = _RULE.match(policy)
-    return f"R{found[1]}" if found else policy
+    return f"R{found[1]}" if found else "other"
 
 
 def _rule_name(rule: str) -> Text:
-    known = RULES.get(rule)
-    if known is None:
-        return Text(rule or "記録なし", rule or "Not recorded")
+    known = RULES[rule]
     number = int(rule[1:]) if rule.startswith("R") else 0
     return Text(f"規則{number} {known.ja}", f"Rule {number}: {known.en}") if number else known

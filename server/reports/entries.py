@@ -13,8 +13,24 @@ from typing import Final
 from privacy.transparency.record import Fact
 from server.reports.errors import ReportError
 
-_UNCOUNTED: Final = (b'"kind":"place.', b'"kind":"track.', b'"kind":"event.', b'"kind":"ward.viewed"')
-"""Of families who look at their own: most of the log, and of no report. Passed over before they are parsed."""
+MARKS: Final = (
+    b'"kind":"agency.registered"',
+    b'"kind":"breach.',
+    b'"kind":"camera.',
+    b'"kind":"case.',
+    b'"kind":"complaint.',
+    b'"kind":"disaster.',
+    b'"kind":"footage.',
+    b'"kind":"gate.',
+    b'"kind":"inspection.',
+    b'"kind":"lookup.',
+    b'"kind":"mask.',
+    b'"kind":"retention.',
+    b'"kind":"statistic.',
+    b'"kind":"ward.erased"',
+    b'"allowed":false',
+)
+"""What stands in every entry that a report may count. Most of a log is families who look at their own: passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +63,6 @@ class Entry:
         """Return a fact that is a time; None where it is missing."""
         return self.number(name) or None
 
-    def flag(self, name: str) -> bool:
-        """Return whether a fact is true."""
-        return self.facts.get(name) is True
-
     @property
     def is_denial(self) -> bool:
         """Whether the policies refused what is logged here."""
@@ -64,7 +76,7 @@ def counted(bodies: Iterable[bytes]) -> Iterator[Entry]:
         ReportError: an entry is not what record.py writes; the log is of another version, or not a log.
     """
     for index, body in enumerate(bodies):
-        if not any(mark in body for mark in _UNCOUNTED):
+        if any(mark in body for mark in MARKS):
             yield parse(body, index)
 
 

@@ -17,6 +17,7 @@ _ENDS: Final = ("case.refused", "case.withdrawn", "case.found", "case.lapsed")
 _MOMENTS: Final = {
     "case.submitted": "submitted_ms",
     "case.approved": "approved_ms",
+    "case.hastened": "emergency_ms",
     "case.exported": "exported_ms",
     "case.undertaken": "released_ms",
     "case.ratified": "ratified_ms",
@@ -66,6 +67,13 @@ class History:
         self._step(entry)
         self._due(entry)
 
+    @property
+    def outcome(self) -> str:
+        """What became of it: "released", "revoked" before that, the kind of the entry that ended it, or "open"."""
+        if self.released_ms is not None:
+            return "released"
+        return "revoked" if self.revoked_ms is not None else self.ended_by or "open"
+
     def overdue_ms(self, as_of_ms: int) -> int | None:
         """Return since when the return was overdue, also if it has come since; None: never up to `as_of_ms`."""
         if self.overdue_since_ms is None and self.due_ms is not None:
@@ -87,8 +95,6 @@ class History:
             setattr(self, moment, entry.at_ms)
         if entry.kind in _ENDS and self.released_ms is None:
             self.ended_by = self.ended_by or entry.kind
-        if entry.flag("emergency"):
-            self.emergency_ms = self.emergency_ms or entry.at_ms
         if answer := entry.text("feedback"):
             self.feedback = answer
 

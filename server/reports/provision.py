@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from server.reports.histories import History
 from server.reports.scope import Scope
 from server.reports.smallcells import Merged, Tally, added, merge
 from server.reports.tables import Below, Cell, Row, Table, Text
@@ -29,11 +28,11 @@ _BODY = Text("提供先", "Recipient body")
 
 def tables(scope: Scope) -> tuple[Table, ...]:
     """Return the tables in the order of the report."""
-    merged = _merged(scope)
+    merged = merged_provision(scope)
     return (by_recipient(scope, merged), outcomes(scope, merged), feedback(scope), look_ups(scope))
 
 
-def _merged(scope: Scope) -> Merged:
+def merged_provision(scope: Scope) -> Merged:
     """Return requests, releases, camera-units and hours by purpose and recipient body, small rows merged."""
     year = scope.year
     tallies: dict[tuple[str, ...], list[Tally]] = {}
@@ -74,7 +73,7 @@ def by_recipient(scope: Scope, merged: Merged) -> Table:
 
 def outcomes(scope: Scope, provision: Merged) -> Table:
     """Return what became of the year's requests: decisions of city hall, told unless they would tell what is hidden."""
-    found = Counter(_outcome(case) for case in scope.cases if scope.year.has(case.submitted_ms))
+    found = Counter(case.outcome for case in scope.cases if scope.year.has(case.submitted_ms))
     counts: dict[str, Cell] = {name: WITHHELD if provision.is_hiding else found[name] for name in OUTCOMES}
     rows = tuple(Row((OUTCOMES[name],), (counts[name],)) for name in OUTCOMES if found)
     return Table(
@@ -126,14 +125,6 @@ def look_ups(scope: Scope) -> Table:
     )
     made = (entry for entry in scope.entries if entry.kind == "lookup.made" and not entry.is_denial)
     return _distribution(scope, bare, Counter(entry.role for entry in made), ROLES)
-
-
-def _outcome(case: History) -> str:
-    if case.released_ms is not None:
-        return "released"
-    if case.revoked_ms is not None:
-        return "revoked"
-    return case.ended_by or "open"
 
 
 def _distribution(scope: Scope, bare: Table, found: Counter[str], words: dict[str, Text]) -> Table:

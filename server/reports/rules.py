@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final
+from typing import Final, Self
 
+from privacy import ordinance
+from privacy.ordinance import Profile
+from server.config import CityConfig
 from server.reports.errors import ReportError
 from server.reports.tables import Text
 
@@ -31,6 +34,16 @@ class ReportRules:
     smallest_count: int = 3
     feedback_days: int = 90
     emergency_hours: int = 24
+
+    @classmethod
+    def of(cls, profile: Profile, city: Text) -> Self:
+        """Return the numbers of an ordinance profile."""
+        return cls(
+            city=city,
+            profile=profile.name,
+            feedback_days=profile.number_of("feedback_days"),
+            emergency_hours=profile.number_of("emergency_hours"),
+        )
 
     @property
     def feedback_ms(self) -> int:
@@ -77,3 +90,16 @@ def date_ja(at_ms: int) -> str:
 def minute_ja(at_ms: int) -> str:
     """Return a moment in Japan to the minute."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(JST).strftime("%Y-%m-%d %H:%M")
+
+
+def rules_of(city: CityConfig) -> ReportRules:
+    """Return the numbers of the profile that a city is configured with.
+
+    Raises:
+        ReportError: there is no such profile.
+    """
+    try:
+        profile = ordinance.load(city.ordinance)
+    except ordinance.OrdinanceError as error:
+        raise ReportError(str(error)) from error
+    return ReportRules.of(profile, Text(city.name_ja, city.name_en))

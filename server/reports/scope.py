@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.reports.entries import Entry
-from server.reports.histories import History
+from server.reports.histories import History, histories
+from server.reports.names import agencies_of
 from server.reports.rules import ReportRules, Year
 from server.reports.tables import Text
 
@@ -43,7 +44,16 @@ class Scope:
         """Return the sum of a number over entries of a kind."""
         return sum(entry.number(fact) for entry in self.entries if entry.kind == kind and not entry.is_denial)
 
-    def by(self, kind: str, *facts: str) -> Counter[tuple[str, ...]]:
-        """Return how often each combination of facts occurs in entries of a kind."""
-        found = (entry for entry in self.entries if entry.kind == kind and not entry.is_denial)
-        return Counter(tuple(entry.text(fact) for fact in facts) for entry in found)
+
+def scope_of(entries: Sequence[Entry], year: Year, rules: ReportRules) -> Scope:
+    """Return what there is to say of a year; what was written after it changes nothing."""
+    known = tuple(entry for entry in entries if entry.at_ms < year.to_ms)
+    newest_ms = max((entry.at_ms for entry in known), default=year.from_ms)
+    return Scope(
+        year=year,
+        rules=rules,
+        as_of_ms=max(newest_ms, year.from_ms),
+        entries=tuple(entry for entry in known if year.has(entry.at_ms)),
+        cases=histories(known),
+        agencies=agencies_of(known),
+    )

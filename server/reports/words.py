@@ -23,6 +23,14 @@ PURPOSES: Final = {
     "case_work": Text("市の審査事務", "Case work of city hall"),
     "device_maintenance": Text("機器の保守", "Device maintenance"),
 }
+BASES: Final = {
+    "consent": Text("同意", "Consent"),
+    "inquiry": Text("捜査関係事項照会書(刑訴法197条2項)", "Inquiry (Code of Criminal Procedure 197-2)"),
+    "warrant": Text("令状", "Warrant"),
+    "article_69": Text("個人情報保護法69条", "Personal Information Protection Act 69"),
+    "article_76": Text("個人情報保護法76条", "Personal Information Protection Act 76"),
+    "ordinance": Text("条例", "Ordinance"),
+}
 ROLES: Final = {
     "guardian": Text("保護者", "Guardian"),
     "watched": Text("見守られる人", "Watched person"),
@@ -79,7 +87,7 @@ RULES: Final = {
     "R23": Text("新しい利用の審査", "Board before anything new"),
     "R24": Text("タグの記録の分離", "Tag data apart from footage"),
     "R25": Text("照会の目的限定", "Look-ups bound to a purpose"),
-    "default-deny": Text("許す規則がない", "Nothing permits it"),
+    "other": Text("許す規則がない、または家族の閲覧の規則", "Nothing permits it, or a rule of families' own views"),
 }
 """Short titles of the rules, by the first letters of their policies' ids."""
 

@@ -79,7 +79,9 @@ def year(log: Log) -> Log:
             step("answered", 60, feedback="used")
     for number in range(8, 12):
         log.provided(f"2026-{number:04}", "2026-06-01", agency="hq", cameras=17)("returned", 10)
-    log.provided("2026-0012", "2026-07-01", purpose="missing_person", agency="hq", emergency=True)("ratified", 2.5)
+    hurried = log.provided("2026-0012", "2026-07-01", purpose="missing_person", agency="hq", emergency=True)
+    hurried("hastened", 1)
+    hurried("ratified", 2.5)
     log.case("2026-0013", "2026-07-02")("submitted")
     log.case("2026-0013", "2026-07-03")("denied", policies="R02-inquiry,R08-ceiling", allowed=False)
     log.case("2026-0014", "2026-07-04")("submitted")
