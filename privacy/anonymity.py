@@ -158,13 +158,6 @@ def laplace(counts: Sequence[int], rule: Disclosure) -> list[int]:
     return [int(value) for value in measurement(list(counts))] if counts else []
 
 
-def mesh_of(lat_deg: float, lon_deg: float) -> int:
-    """Return the code of the third-level mesh of a place in Japan."""
-    import jismesh.utils as ju  # noqa: PLC0415 - as above
-
-    return int(ju.to_meshcode(lat_deg, lon_deg, MESH_LEVEL))
-
-
 def corners(mesh: int) -> tuple[float, float, float, float]:
     """Return south, west, north and east of a mesh, degrees."""
     import jismesh.utils as ju  # noqa: PLC0415 - as above

@@ -88,7 +88,7 @@ def _rules(config: Path, profile: str) -> "ReportRules":
     settings = configuration.load(config) if config.exists() else None
     try:
         if settings is not None:
-            rules = rules_of(settings.city)
+            rules = rules_of(settings)
             return ReportRules.of(ordinance.load(profile), rules.city) if profile else rules
         stated = ordinance.load(profile or ordinance.NEUTRAL)
     except ordinance.OrdinanceError as error:

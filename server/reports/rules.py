@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Self
 
-from privacy import ordinance
 from privacy.ordinance import Profile
-from server.config import CityConfig
+from server.config import ServerConfig
+from server.permit.ordinance import profile_of
 from server.reports.errors import ReportError
 from server.reports.tables import Text
 
@@ -92,14 +92,10 @@ def minute_ja(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(JST).strftime("%Y-%m-%d %H:%M")
 
 
-def rules_of(city: CityConfig) -> ReportRules:
+def rules_of(config: ServerConfig) -> ReportRules:
     """Return the numbers of the profile that a city is configured with.
 
     Raises:
-        ReportError: there is no such profile.
+        ConfigError: there is no such profile.
     """
-    try:
-        profile = ordinance.load(city.ordinance)
-    except ordinance.OrdinanceError as error:
-        raise ReportError(str(error)) from error
-    return ReportRules.of(profile, Text(city.name_ja, city.name_en))
+    return ReportRules.of(profile_of(config), Text(config.city.name_ja, config.city.name_en))

@@ -62,7 +62,7 @@ class Device:
 
 async def head_note(conn: Connection) -> tuple[int, str] | None:
     """Return size and signed checkpoint of the log; None before the first."""
-    row = await (await conn.execute("SELECT size, note FROM audit_head")).fetchone()
+    row = await (await conn.execute("SELECT size, note FROM log_head()")).fetchone()
     return None if row is None else (int(row[0]), str(row[1]))
 
 
@@ -70,13 +70,7 @@ async def bodies(conn: Connection, size: int, marks: Sequence[bytes]) -> list[by
     """Return those of the first `size` entries of the log that have one of `marks` in them, in the order of the log."""
     async with conn.transaction(), conn.cursor(name="report", binary=True) as cursor:
         cursor.itersize = _MANY
-        await cursor.execute(
-            """SELECT e.body FROM audit_leaf AS l JOIN audit_entry AS e ON e.id = l.entry_id
-               WHERE l.index < %s
-                 AND EXISTS (SELECT FROM unnest(%s::bytea[]) AS m (mark) WHERE position(mark IN e.body) > 0)
-               ORDER BY l.index""",
-            (size, list(marks)),
-        )
+        await cursor.execute("SELECT body FROM log_entries(%s, %s) AS body", (size, list(marks)))
         return [bytes(row[0]) async for row in cursor]
 
 
@@ -111,7 +105,7 @@ async def cameras(conn: Connection, city: str) -> list[Camera]:
 async def devices(conn: Connection, city: str) -> list[Device]:
     """Return the city's devices, by id; volunteers' phones are not the city's."""
     rows = await conn.execute(
-        """SELECT d.id, d.kind, d.label_ja, d.label_en, d.enrolled_at, d.revoked_at IS NOT NULL, last_mask_change(d.id)
+        """SELECT d.id, d.kind, d.label_ja, d.label_en, d.enrolled_at, d.revoked_at IS NOT NULL, mask_changed_at(d.id)
            FROM detector AS d WHERE d.city_id = %s AND d.kind <> 'phone' ORDER BY d.id""",
         (city,),
     )
@@ -131,8 +125,5 @@ async def devices(conn: Connection, city: str) -> list[Device]:
 
 async def ends(conn: Connection) -> list[bytes]:
     """Return the first and the newest entry of the log; nothing before the first."""
-    rows = await conn.execute(
-        """SELECT e.body FROM audit_leaf AS l JOIN audit_entry AS e ON e.id = l.entry_id
-           WHERE l.index IN (0, (SELECT size - 1 FROM audit_head)) ORDER BY l.index"""
-    )
+    rows = await conn.execute("SELECT body FROM log_ends() AS body")
     return [bytes(row[0]) for row in await rows.fetchall()]
