@@ -24,6 +24,7 @@ from server.cli_gateways import ca_app, gateway_app
 from server.cli_orders import order_app
 from server.cli_ordinance import ordinance_app
 from server.cli_reports import report_app
+from server.cli_statistics import statistics_app
 from server.config import ServerConfig
 from server.errors import ConfigError, ServerError
 from wire import logs
@@ -54,6 +55,7 @@ app.add_typer(ca_app, name="ca")
 app.add_typer(order_app, name="order")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(report_app, name="report")
+app.add_typer(statistics_app, name="statistics")
 app.add_typer(ordinance_app, name="ordinance")
 app.add_typer(duty_app, name="duty")
 app.add_typer(audit_app, name="audit")

@@ -43,7 +43,9 @@ from server.api import (
     place,
     problems,
     push,
+    reports,
     session,
+    statistics,
     track,
     uploads,
 )
@@ -73,6 +75,8 @@ from server.permit.holds import Holds
 from server.permit.permits import Permits, PermitSettings, SessionEndedError
 from server.publiclog.folder import Folder
 from server.registry.kek import load as load_kek
+from server.reports.desk import ReportDesk
+from server.reports.rules import rules_of
 from server.store import grant
 from server.store.grant import LapsedError
 from server.store.pool import DOWN, Pool, make_pool
@@ -143,6 +147,7 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         generate_unique_id_function=_operation_id,
     )
     app.state.parts = parts
+    app.state.reports = ReportDesk(pools.data, config.city.id, rules_of(config))
     for module in (
         session,
         passkeys,
@@ -162,6 +167,8 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         cameras,
         cases,
         audit_log,
+        reports,
+        statistics,
     ):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)

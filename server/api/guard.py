@@ -74,7 +74,8 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(self._headers)
+                own = headers.get("content-security-policy")  # a page with a style of its own says so, and is stricter
+                headers.update({**self._headers, **({"content-security-policy": own} if own else {})})
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 

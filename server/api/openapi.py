@@ -28,6 +28,7 @@ TAGS: Final = [
     {"name": "detectors", "description": "検知する端末 / sealed batches and exports"},
     {"name": "gateways", "description": "ゲートウェイの登録 / enrolment of gateways"},
     {"name": "log", "description": "監査記録 / the audit log, for everybody"},
+    {"name": "public", "description": "公表するもの / reports, ledgers, anonymous statistics"},
     {"name": "operation", "description": "運用 / health and counters"},
 ]
 _EXTRA: Final[dict[str, type[BaseModel]]] = {"Problem": ProblemBody, "LivePlace": LivePlace, "LiveEvent": LiveEvent}

@@ -447,3 +447,42 @@ class Granted(_Answer):
     broker_url: str = Field(examples=["mqtts://mqtt.example.jp:8883"])
     proof_chain: str = Field(description="PEM: certificate of the program that answered, then the issuing one")
     proof: str = Field(description="base64: its ECDSA signature of all the above, docs/WIRE.md")
+
+
+class ReportYears(_Answer):
+    """Which yearly reports there are."""
+
+    years: list[int] = Field(description="fiscal years by their April, newest first", examples=[[2026]])
+
+
+class StatisticRelease(_Answer):
+    """A published day: how much it tells and how it was made."""
+
+    day: str = Field(examples=["2026-11-24"])
+    hours: list[int] = Field(description="of the city, that were counted", examples=[[7, 8, 15]])
+    publisher_ja: str
+    publisher_en: str
+    licence: str = Field(examples=["CC BY 4.0"])
+    licence_url: str
+    published_at: str = Field(description="RFC 3339, UTC")
+    k: int = Field(ge=10, description="fewest people of a cell that is shown")
+    epsilon: float = Field(gt=0, le=1, description="of the whole day")
+    delta: float = Field(gt=0, description="of the whole day")
+    threshold: int = Field(description="smallest count with noise that is shown")
+    cells_a_day: int = Field(ge=1, description="in how many cells of a day one person is counted at most")
+    released: int = Field(ge=0, description="cells that are shown")
+    suppressed: int = Field(ge=0, description="cells that are not, empty ones too")
+    method_ja: str
+    method_en: str
+    sources_ja: str
+    sources_en: str
+    reason_ja: str = Field(description="why nothing of the day is shown; empty where something is")
+    reason_en: str
+
+
+class StatisticReleases(_Answer):
+    """What was published, newest days first."""
+
+    releases: list[StatisticRelease]
+    licence: str
+    licence_url: str

@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 from privacy import anonymity
 from privacy.anonymity import Disclosure, Noise, Release
 from privacy.ordinance import Profile
+from privacy.policy.engine import Engine
 from privacy.policy.entities import principal
 from privacy.policy.question import Moment, Question, Ref
 from privacy.policy.resources import statistic
 from privacy.terms import Action, Purpose, Role
+from server.config import ServerConfig
 from server.permit.ask import Asker, Decider, Logged, RefusedError, ask_entry
-from server.permit.ordinance import ordinance_facts
+from server.permit.ordinance import ordinance_facts, profile_of
 from server.statistics import hours
 from server.store import statistic as store
 from server.store.connection import Connection
@@ -47,6 +49,16 @@ class Press:
     zone: ZoneInfo
     rule: Disclosure = field(default_factory=Disclosure)
     noise: Noise | None = None
+
+
+def press_of(config: ServerConfig) -> Press:
+    """Return what publishing needs, as the city is configured.
+
+    Raises:
+        ConfigError: there is no such ordinance profile.
+        PolicyError: the policies cannot be used.
+    """
+    return Press(Engine.load(), profile_of(config), ZoneInfo(config.city.tz))
 
 
 async def work(conn: Connection, press: Press, *, town_ms: int, wall_ms: int) -> list[ReleaseRow]:
