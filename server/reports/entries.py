@@ -19,6 +19,7 @@ MARKS: Final = (
     b'"kind":"camera.',
     b'"kind":"case.',
     b'"kind":"complaint.',
+    b'"kind":"copy.',
     b'"kind":"disaster.',
     b'"kind":"footage.',
     b'"kind":"gate.',
@@ -58,10 +59,6 @@ class Entry:
         """Return a fact as a whole number; 0 where it is missing or is none."""
         value = self.facts.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-    def moment_ms(self, name: str) -> int | None:
-        """Return a fact that is a time; None where it is missing."""
-        return self.number(name) or None
 
     @property
     def is_denial(self) -> bool:

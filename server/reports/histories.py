@@ -14,6 +14,8 @@ from server.reports.entries import Entry
 
 _PURPOSES: Final = frozenset(purpose.value for purpose in CASE_PURPOSES)
 _ENDS: Final = ("case.refused", "case.withdrawn", "case.found", "case.lapsed")
+_GRACE_MS: Final = 3_600_000
+"""The clerk looks every few seconds; an hour allows for a restart."""
 _MOMENTS: Final = {
     "case.submitted": "submitted_ms",
     "case.approved": "approved_ms",
@@ -23,6 +25,8 @@ _MOMENTS: Final = {
     "case.ratified": "ratified_ms",
     "case.revoked": "revoked_ms",
     "case.returned": "returned_ms",
+    "case.overdue": "overdue_ms",
+    "copy.destroyed": "copies_gone_ms",
 }
 """Which moment of a case an entry tells, the first time it comes."""
 
@@ -38,7 +42,8 @@ class History:
         submitted_ms, approved_ms, exported_ms, released_ms, returned_ms: of these steps.
         ended_by: kind of the entry that ended it without a release; "" where none did.
         emergency_ms: when it was released by one alone; `ratified_ms` and `revoked_ms`: what followed.
-        due_ms: by when it must be returned; `overdue_since_ms`: a due date that passed before return or extension.
+        overdue_ms: when the certificate of return did not come on its day, the first time.
+        copies_gone_ms: when the city's own copies were destroyed.
         feedback: "used", "not_used", "not_relevant"; "" where none came.
     """
 
@@ -57,15 +62,14 @@ class History:
     emergency_ms: int | None = None
     ratified_ms: int | None = None
     revoked_ms: int | None = None
-    due_ms: int | None = None
-    overdue_since_ms: int | None = None
+    overdue_ms: int | None = None
+    copies_gone_ms: int | None = None
     feedback: str = ""
 
     def take(self, entry: Entry) -> None:
         """Let one entry of this case happen."""
         self._describe(entry)
         self._step(entry)
-        self._due(entry)
 
     @property
     def outcome(self) -> str:
@@ -74,12 +78,13 @@ class History:
             return "released"
         return "revoked" if self.revoked_ms is not None else self.ended_by or "open"
 
-    def overdue_ms(self, as_of_ms: int) -> int | None:
-        """Return since when the return was overdue, also if it has come since; None: never up to `as_of_ms`."""
-        if self.overdue_since_ms is None and self.due_ms is not None:
-            until_ms = as_of_ms if self.returned_ms is None else self.returned_ms
-            return self.due_ms if until_ms > self.due_ms else None
-        return self.overdue_since_ms
+    def copies_overdue_ms(self, keep_ms: int, as_of_ms: int) -> int | None:
+        """Return since when the city's copies are kept too long, or were; None: they were not up to `as_of_ms`."""
+        if self.exported_ms is None:
+            return None
+        until_ms = self.exported_ms + keep_ms
+        ended_ms = as_of_ms if self.copies_gone_ms is None else self.copies_gone_ms
+        return until_ms if ended_ms > until_ms + _GRACE_MS else None
 
     def _describe(self, entry: Entry) -> None:
         self.agency = entry.text("agency") or self.agency
@@ -98,20 +103,12 @@ class History:
         if answer := entry.text("feedback"):
             self.feedback = answer
 
-    def _due(self, entry: Entry) -> None:
-        due_ms = entry.moment_ms("return_by_ms")
-        if due_ms is None or due_ms == self.due_ms:
-            return
-        if self.due_ms is not None and entry.at_ms > self.due_ms:
-            self.overdue_since_ms = self.overdue_since_ms or self.due_ms
-        self.due_ms = due_ms
-
 
 def histories(entries: Iterable[Entry]) -> tuple[History, ...]:
     """Return the cases by number; denials change none of them."""
     found: dict[str, History] = {}
     for entry in entries:
         number = entry.text("case")
-        if entry.kind.startswith("case.") and number and not entry.is_denial:
+        if entry.kind.startswith(("case.", "copy.")) and number and not entry.is_denial:
             found.setdefault(number, History(number)).take(entry)
     return tuple(found[number] for number in sorted(found))

@@ -45,7 +45,7 @@ _CASE_COLUMNS: Final = (
     Text("時間", "Hours"),
     Text("結果", "Outcome"),
     Text("提供", "Released"),
-    Text("返却期限", "Due"),
+    Text("期限超過", "Overdue"),
     Text("返却・廃棄", "Returned"),
 )
 _NO_CASES: Final = Table("provision", TITLES[Ledger.PROVISION], (_NUMBER,), (), ())
@@ -186,7 +186,7 @@ def _case(case: History) -> tuple[Cell, ...]:
         case.camera_hours,
         OUTCOMES[case.outcome],
         _day(case.released_ms),
-        _day(case.due_ms),
+        _day(case.overdue_ms),
         _day(case.returned_ms),
     )
 

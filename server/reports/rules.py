@@ -27,6 +27,7 @@ class ReportRules:
         smallest_count: counts of persons or cases from 1 to one less are merged; a proposal, no city's rule.
         feedback_days: after release, until used / not used / not relevant must be answered (rule 22).
         emergency_hours: until a release in an emergency must be ratified (rule 9).
+        copy_days: until the city's own copies must be destroyed (rule 12).
     """
 
     city: Text
@@ -34,6 +35,7 @@ class ReportRules:
     smallest_count: int = 3
     feedback_days: int = 90
     emergency_hours: int = 24
+    copy_days: int = 30
 
     @classmethod
     def of(cls, profile: Profile, city: Text) -> Self:
@@ -43,7 +45,13 @@ class ReportRules:
             profile=profile.name,
             feedback_days=profile.number_of("feedback_days"),
             emergency_hours=profile.number_of("emergency_hours"),
+            copy_days=profile.number_of("copy_days"),
         )
+
+    @property
+    def copy_ms(self) -> int:
+        """How long the city's copies may be kept, milliseconds."""
+        return self.copy_days * _DAY_MS
 
     @property
     def feedback_ms(self) -> int:

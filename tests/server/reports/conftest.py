@@ -58,7 +58,7 @@ class Log:
         step("submitted")
         step("approved", 1)
         step("exported", 1.5)
-        step("undertaken", 2, state="released", return_by_ms=day_ms(on) + 32 * DAY_MS)
+        step("undertaken", 2, state="released")
         return step
 
 
@@ -74,7 +74,11 @@ def year(log: Log) -> Log:
     log.add("agency.registered", "2026-04-01", agency="hq", name_ja="県警察本部", name_en="Prefectural HQ")
     for number in range(1, 8):
         step = log.provided(f"2026-{number:04}", f"2026-05-{number:02}", cameras=4, camera_hours=15)
+        if number >= 6:
+            step("overdue", 32)
         step("returned", 20 if number < 6 else 40)
+        if number < 7:
+            log.add("copy.destroyed", f"2026-06-0{number}T12:30", case=f"2026-{number:04}", count=4)
         if number < 5:
             step("answered", 60, feedback="used")
     for number in range(8, 12):
@@ -82,6 +86,7 @@ def year(log: Log) -> Log:
     hurried = log.provided("2026-0012", "2026-07-01", purpose="missing_person", agency="hq", emergency=True)
     hurried("hastened", 1)
     hurried("ratified", 2.5)
+    hurried("overdue", 32)
     log.case("2026-0013", "2026-07-02")("submitted")
     log.case("2026-0013", "2026-07-03")("denied", policies="R02-inquiry,R08-ceiling", allowed=False)
     log.case("2026-0014", "2026-07-04")("submitted")

@@ -68,6 +68,12 @@ def test_who_is_late_is_named(year: Log, asked: Asked) -> None:
     assert _cells(document, "returns")["うち集計時に未返却"] == (1,)
 
 
+def test_copies_that_the_city_kept_too_long_are_told(year: Log, asked: Asked) -> None:
+    found = _cells(annual(year.bodies, asked), "returns")
+    assert found["廃棄した市の複製(案件)"] == (6,)
+    assert found["廃棄の期限を過ぎた市の複製(案件)"] == (1 + 4 + 1,)  # number 7 and those of headquarters
+
+
 def test_missing_answers_are_a_share(year: Log, asked: Asked) -> None:
     found = _cells(annual(year.bodies, asked), "feedback")
     assert found["役に立った"] == (4, "33.3")
