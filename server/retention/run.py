@@ -39,6 +39,9 @@ async def run(conn: Connection, schedule: Schedule, now_ms: int, *, town_ms: int
         for target in TARGETS:
             done = await expiry.delete(conn, target, before_ms=before_ms[target.data])
             results[target.data][target.table] = done
+        results[DataClass.TOKEN]["purpose_token"] = await expiry.expire_tokens(
+            conn, before_ms=before_ms[DataClass.TOKEN]
+        )
         overdue = await expiry.overdue_copies(conn, before_ms=before_ms[DataClass.COPY])
         results[DataClass.COPY]["export"] = Deleted(0, overdue)
         # Last, since it holds ingest off until the end.

@@ -89,13 +89,19 @@ TARGETS: Final = (
     Target(DataClass.OPENING, "audit_opening", "made_at < %(before)s"),
     Target(DataClass.RETENTION_RUN, "retention_run", "at < %(before)s"),
 )
-"""In the order in which they are worked off. Sightings go by whole partitions, footage by the gateway itself."""
+"""In the order in which they are worked off. Sightings go by whole partitions, tokens by a function of the keeper's,
+footage by the gateway itself."""
+
+APART: Final = ("sighting", "purpose_token")
+"""Tables with a limit that nobody but their keepers may touch."""
 
 GOES_WITH: Final[Mapping[str, str]] = {
     "case_camera": "footage_case",
     "disaster_camera": "disaster",
     "export_part": "export",
     "mask_step": "mask_change",
+    "purpose_token_ward": "purpose_token",
+    "purpose_token_case": "purpose_token",
     "sighting_default": "sighting",
 }
 """Tables whose rows go when the row goes that they belong to."""
@@ -115,6 +121,7 @@ KEPT: Final[Mapping[str, str]] = {
     "watch": _REGISTRY,
     "agency": "the public register of recipient bodies",
     "account": _ACCOUNT,
+    "access_version": "how often relations changed, so that an old token opens nothing",
     "push_subscription": _ACCOUNT,
     "passkey": _ACCOUNT,
     "identity": _ACCOUNT,
@@ -135,6 +142,8 @@ KEPT: Final[Mapping[str, str]] = {
     "audit_tile": _LOG,
     "audit_head": _LOG,
     "audit_checkpoint": _LOG,
+    "audit_pending": _NOW,
+    "audit_witness": _NOW,
     "case_move": "the state machine",
     "case_counter": "the last number of each year",
     "schema_migration": "what was applied of the schema",
@@ -175,6 +184,14 @@ async def expire_sightings(conn: Connection, *, town_ms: int, keep_ms: int) -> t
     dropped = await sighting.expire(conn, first)
     found = await conn.execute("SELECT sighting_left(%s)", (at(before_ms),))
     return Deleted(dropped, int((await found.fetchone() or (0,))[0])), before_ms
+
+
+async def expire_tokens(conn: Connection, *, before_ms: int) -> Deleted:
+    """Delete the purpose tokens that have ended."""
+    found = await conn.execute("SELECT gone, remaining FROM purpose_token_expire(%s)", (at(before_ms),))
+    row = await found.fetchone()
+    assert row is not None  # noqa: S101 - a function gives one row or raises
+    return Deleted(*row)
 
 
 async def overdue_copies(conn: Connection, *, before_ms: int) -> int:

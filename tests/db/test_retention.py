@@ -21,7 +21,7 @@ from server.retention.certificate import digest_of
 from server.retention.run import run
 from server.store import expiry
 from server.store.connection import Connection, at, connect
-from server.store.expiry import GOES_WITH, KEPT, TARGETS
+from server.store.expiry import APART, GOES_WITH, KEPT, TARGETS
 from tests.db.duties import PEOPLE
 
 pytestmark = [pytest.mark.db, pytest.mark.timeout(180)]
@@ -54,7 +54,7 @@ SINGLE: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "gateway_fork": ("received_at", {}),
     "certificate": ("not_after", {"kind": "gateway"}),
     "mask_change": ("prepared_at", {"detector_id": "gw-1", "reason": "x", "state": "dropped"}),
-    "disaster": ("until_at", {}),
+    "disaster": ("until_at", {"declared_at": None}),
     "oversight": ("recorded_at", {"kind": "complaint"}),
     "audit_opening": ("made_at", {"salt": b"x" * 16}),
     "retention_run": ("at", {}),
@@ -170,7 +170,7 @@ def _fill(shelf: Shelf, offsets: list[int]) -> None:
             column, values = SINGLE[target.table]
             for offset in offsets:
                 when = _boundary_ms(target.data) + offset
-                begun = {"declared_at": at(when - DAY_MS)} if target.table == "disaster" else {}
+                begun = {name: at(when - 1) for name in ("declared_at",) if name in values}
                 shelf.put(target.table, **{**values, **begun, column: at(when)})
     shelf.put("gateway_order", detector_id="gw-1", kind="thaw", sequence=10**9)
     for offset in offsets:
@@ -188,7 +188,7 @@ def test_every_table_of_the_schema_has_a_limit_or_a_reason(shelf: Shelf) -> None
     rows = shelf.conn.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
     )
-    limited = {target.table for target in TARGETS} | {"sighting"}
+    limited = {target.table for target in TARGETS} | set(APART)
     assert {row[0] for row in rows} == limited | set(GOES_WITH) | set(KEPT)
     assert limited.isdisjoint(KEPT)
     assert set(KEPT).isdisjoint(GOES_WITH)
@@ -239,7 +239,7 @@ async def test_a_run_leaves_a_certificate_that_the_log_names(clerk: Connection, 
     body, sha256 = kept
     assert digest_of(body) == sha256 == certificate.digest()
     assert (body["profile"], body["classes"]["event"]["tables"]["event"]) == ("kobe", {"deleted": 1, "left": 0})
-    assert set(body["classes"]) == {data.value for data in DataClass} - {"footage", "token"}
+    assert set(body["classes"]) == {data.value for data in DataClass} - {"footage"}
     row = shelf.conn.execute(
         """SELECT convert_from(body, 'UTF8')::jsonb FROM audit_entry WHERE id = (SELECT entry_id FROM retention_run)"""
     ).fetchone()
@@ -282,6 +282,17 @@ async def test_days_of_sightings_go_as_a_whole_and_none_older_is_left(clerk: Con
     certificate = await run(clerk, Schedule("x"), NOW_MS)
     assert certificate.classes["sighting"].tables["sighting"].left == 0
     assert shelf.times("sighting", "ts") == [NOW_MS - days * DAY_MS for days in (3, 2, 1, 0)]
+
+
+async def test_tokens_that_have_ended_go_and_no_other(clerk: Connection, shelf: Shelf) -> None:
+    for offset in (-DAY_MS, -1, 0, 1):
+        when = at(NOW_MS + offset)
+        shelf.put("purpose_token", from_at=at(0), to_at=at(1), expires_at=when, issued_at=at(NOW_MS + offset - 1))
+    certificate = await run(clerk, Schedule("x"), NOW_MS)
+    assert shelf.times("purpose_token", "expires_at") == [NOW_MS, NOW_MS + 1]
+    assert certificate.by_class["token"] == 2
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await clerk.execute("DELETE FROM purpose_token")
 
 
 @pytest.mark.parametrize("table", [*OF_CASES, "case_paper"])

@@ -1,5 +1,5 @@
 -- The one schedule of what is kept (privacy/retention.py), run by `clerk`, leaves a certificate of each run.
--- Its rights on the tables of all parts are in 0027, which comes after them.
+-- Its rights on the tables of all parts are in 0028, which comes after them.
 
 CREATE TABLE retention_run (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

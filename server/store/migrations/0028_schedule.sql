@@ -30,3 +30,19 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Tokens are the warden's: the clerk can end those that have ended, and look at none.
+CREATE FUNCTION purpose_token_expire(before timestamptz, OUT gone bigint, OUT remaining bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM purpose_token WHERE expires_at < least(before, now());
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    SELECT count(*) INTO remaining FROM purpose_token WHERE expires_at < before;
+END
+$$;
+REVOKE ALL ON FUNCTION purpose_token_expire FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION purpose_token_expire TO clerk;
+GRANT CREATE ON SCHEMA public TO keeper;
+ALTER FUNCTION purpose_token_expire OWNER TO keeper;
+ALTER FUNCTION sighting_left OWNER TO keeper;
+REVOKE CREATE ON SCHEMA public FROM keeper;
