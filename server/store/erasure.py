@@ -1,4 +1,7 @@
-"""Deletes all that the main database holds of a ward but the registry's row, and what PostgreSQL keeps of it after."""
+"""Deletes all that the main database holds of a ward but the registry's row, and what PostgreSQL keeps of it after.
+
+The entries of the log stay. What tells that they are about this ward, salt and id, goes.
+"""
 
 from typing import Final
 
@@ -8,7 +11,17 @@ from server.store.connection import Connection, DatabaseError
 
 _LOCK: Final = int.from_bytes(b"erasure", "big")
 _OF_WARD: Final = ("ward_hour", "fix", "doubtful_fix", "last_place", "held_place", "presence", "event")
-_REWRITTEN: Final = ("notice", "tag_state", *_OF_WARD)
+_LINKS: Final = {
+    "purpose_token": "id IN (SELECT token_id FROM purpose_token_ward WHERE ward_id = %s)",
+    "audit_opening": """name = 'ward' AND value = %s
+        OR name = 'account' AND value IN (SELECT id FROM account WHERE ward_id = %s)""",
+    "household_ward": "ward_id = %s",
+    "guardianship": "ward_id = %s",
+    "account": "ward_id = %s",  # the ward's own, with its keys and sessions
+}
+"""Who could see the ward, and who did."""
+_OF_ACCOUNT: Final = ("purpose_token_ward", "session", "passkey", "identity")
+_REWRITTEN: Final = ("notice", "tag_state", *_OF_WARD, *_LINKS, *_OF_ACCOUNT)
 
 
 async def share(conn: Connection) -> None:
@@ -17,7 +30,11 @@ async def share(conn: Connection) -> None:
 
 
 async def begin(conn: Connection, ward: str) -> bool:
-    """Wait until nobody writes of wards, and let nobody until this transaction ends; return whether `ward` exists."""
+    """Wait until nobody writes of wards, and let nobody until this transaction ends; return whether `ward` exists.
+
+    The owner becomes the keeper for the transaction: row-level security binds the owner, too.
+    """
+    await conn.execute("SET LOCAL ROLE keeper")
     await conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     found = await conn.execute("SELECT 1 FROM ward WHERE id = %s FOR UPDATE", (ward,))
     return await found.fetchone() is not None
@@ -32,7 +49,11 @@ async def delete(conn: Connection, ward: str) -> dict[str, int]:
         "notice": "DELETE FROM notice WHERE event_id IN (SELECT id FROM event WHERE ward_id = %s)",
         **{table: f"DELETE FROM {table} WHERE ward_id = %s" for table in _OF_WARD},  # noqa: S608 - names of this module
     }
-    deleted = {table: (await conn.execute(query.encode(), (ward,))).rowcount for table, query in queries.items()}
+    queries |= {table: f"DELETE FROM {table} WHERE {of_ward}" for table, of_ward in _LINKS.items()}  # noqa: S608 - constants
+    deleted = {
+        table: (await conn.execute(query.encode(), (ward,) * query.count("%s"))).rowcount
+        for table, query in queries.items()
+    }
     await conn.execute("UPDATE ward SET tag_id = NULL WHERE id = %s", (ward,))
     return deleted
 

@@ -18,6 +18,8 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
+from privacy.terms import Role
+from privacy.transparency.record import Record
 from server import config as configuration
 from server import keys as server_keys
 from server import schema
@@ -29,7 +31,7 @@ from server.history.fixes import HOUR_MS
 from server.history.keyring import KeyRing
 from server.history.sealing import Sealer
 from server.history.track import track
-from server.store import fix, held
+from server.store import audit, fix, held
 from server.store.connection import connect
 from server.store.family import FixRow
 from server.store.fix import FixRows, LastRows
@@ -256,7 +258,7 @@ async def test_an_erasure_takes_everything_of_its_ward_and_nothing_of_another(ci
     certificate = await _erase(city)
     after, deleted = counts(), certificate["deleted"]
     assert {table: before[table] - after[table] for table in tables} == {
-        "ward": 0, "guardianship": 0, **{table: deleted[table] for table in tables[:7]}
+        "ward": 0, "guardianship": 1, **{table: deleted[table] for table in tables[:7]}
     }  # fmt: skip
     left = {"ward_hour": 9, "last_place": 1, "held_place": 1, "event": 1, "notice": 1, "tag_state": 0}
     assert {table: after[table] for table in left} == left
@@ -272,9 +274,9 @@ async def test_an_erasure_killed_between_the_databases_can_be_run_again(city: Ci
     assert len([row for row in await city.track("w-1") if row.heard_at_ms < NIGHT_MS - 2 * HOUR_MS]) == 0
     certificate = await _erase(city)
     assert certificate["keys"] == []
-    assert await city.track("w-1") == []
     again = await _erase(city)
     assert set(again["deleted"].values()) == {0}
+    assert await city.track("w-1") == []
 
 
 async def test_a_ward_erased_and_enrolled_again_starts_a_new_history(city: City) -> None:
@@ -310,3 +312,30 @@ def test_a_main_database_never_has_the_key_table(city: City) -> None:
     assert city.sql("SELECT to_regclass('ward_key')") == [(None,)]
     assert city.sql("SELECT to_regclass('ward_hour')", keystore=True) == [(None,)]
     assert migrate(city.config.dsn()).applied == ()
+
+
+async def test_after_an_erasure_nobody_can_tell_of_the_log_whom_it_is_about(city: City) -> None:
+    city.sql("INSERT INTO account (id, login, name_ja, name_en, role, ward_id) "
+             "VALUES ('a-1', 'yui', 'ゆい', 'Yui', 'watched', 'w-1')")  # fmt: skip
+    async with await connect(city.config.dsn("warden")) as conn:
+        for ward, account in (("w-1", "g-1"), ("w-1", "a-1"), ("w-2", "g-1")):
+            async with conn.transaction():
+                record = Record("place.viewed", NOON_MS, Role.GUARDIAN, {}, {"ward": ward, "account": account})
+                await audit.append(conn, record)
+    of_ward = "(name = 'ward' AND value = 'w-1') OR value = 'a-1'"
+    salts = [bytes(row[0]) for row in city.sql(f"SELECT salt FROM audit_opening WHERE {of_ward}")]
+    assert len(salts) == 3
+    assert "base" in city.on_disk(salts)
+    entries = city.sql("SELECT id, body FROM audit_entry ORDER BY id")
+    certificate = await _erase(city)
+    assert city.sql("SELECT name, value FROM audit_opening ORDER BY entry_id, name") == [
+        ("account", "g-1"), ("account", "g-1"), ("ward", "w-2")
+    ]  # fmt: skip
+    assert city.on_disk(salts) == set()
+    after = city.sql("SELECT id, body FROM audit_entry ORDER BY id")
+    assert after[: len(entries)] == entries
+    emptied, erased = (json.loads(bytes(row[1])) for row in after[-2:])
+    assert (emptied["kind"], emptied["facts"]["deleted_audit_opening"]) == ("ward.emptied", 3)
+    assert (erased["kind"], erased["facts"]["sha256"]) == ("ward.erased", certificate["sha256"])
+    assert "w-1" not in str(emptied) + str(erased)
+    assert city.sql("SELECT id FROM account WHERE ward_id IS NOT NULL") == []
