@@ -61,6 +61,9 @@ PERSONAL: dict[str, set[str]] = {
     "case_opening": CONTROL,
     "case_certificate": CONTROL,
     "case_reminder": CONTROL,
+    "statistic_day": {"clerk"},
+    "statistic_seen": set(),
+    "statistic_count": set(),
 }
 """Who sees rows of it without a purpose token. The keeper does of all; `api` of none."""
 RAW = {"sighting"}
@@ -100,6 +103,10 @@ OPEN = {
     "disaster": "public declarations",
     "disaster_camera": "devices of the city",
     "retention_run": "counts of what was deleted",
+    "statistic_hour": "which hours were counted",
+    "statistic_budget": "which days were published",
+    "statistic_release": "published",
+    "statistic_cell": "published, with noise",
 }
 """Not personal, and why."""
 
@@ -160,6 +167,9 @@ INSERT INTO case_opening (case_id, export_id, account_id, at, mode, entry_id)
     VALUES (repeat('a', 32), 'e', 'g', now(), 'view', 1);
 INSERT INTO case_certificate VALUES (repeat('a', 32), 'return', now(), 'shredded', '{}', 'g', 1);
 INSERT INTO case_reminder VALUES (repeat('a', 32), 'undecided', now(), NULL, 1);
+INSERT INTO statistic_day (day, meshes) VALUES ('2026-11-24', '{52341607}');
+INSERT INTO statistic_seen VALUES ('2026-11-24', 0, sha256('w'));
+INSERT INTO statistic_count VALUES ('2026-11-24', 7, 52341607, 1);
 INSERT INTO audit_entry (body) VALUES ('{}');
 INSERT INTO audit_opening SELECT id, 'ward', '\\x00112233445566778899aabbccddeeff', 'w' FROM audit_entry;
 """
