@@ -21,6 +21,7 @@ from server.errors import ServerError
 from wire import logs
 
 if TYPE_CHECKING:
+    from privacy.transparency.checkpoint import Opened
     from privacy.transparency.note import Verifier
     from privacy.transparency.policy import Policy
     from privacy.transparency.proof import Checked, Proof
@@ -237,11 +238,10 @@ def _progress() -> Iterator[_Told]:
 def _as_text(report: Report, trust: Trust, took_s: float) -> str:
     lines = [f"✗ {finding.ja}。{finding.en}" for finding in report.findings]
     if report.checkpoint is not None:
-        size = report.checkpoint.head.size
         lines.append(f"  {report.entries:,}件を{took_s:.1f}秒で検証。{report.entries:,} entries read in {took_s:.1f} s")
         lines.append(f"  以前のチェックポイント {report.heads}件と比較。{report.heads} earlier checkpoints compared")
         if report.witnessed is not None:
-            lines += _witnessed(report, size)
+            lines.append(_witnessed(report.witnessed))
     if report.is_whole:
         lines.insert(0, "✓ 記録は改ざんされていません。The log is whole")
         if trust.policy is None:
@@ -252,19 +252,13 @@ def _as_text(report: Report, trust: Trust, took_s: float) -> str:
     return "\n".join(lines)
 
 
-def _witnessed(report: Report, size: int) -> Iterator[str]:
-    assert report.witnessed is not None  # noqa: S101 - the caller looked
-    seen, at_s = report.witnessed.head.size, max(report.witnessed.cosigned_at_s, default=0)
+def _witnessed(head: Opened) -> str:
+    count, at_s = len(head.witnesses), max(head.cosigned_at_s, default=0)
     when = datetime.fromtimestamp(at_s, UTC).astimezone().strftime(_JAPAN_TIME)
-    yield (
-        f"  証人{len(report.witnessed.witnesses)}者が{seen:,}件目までを確認（{when}）。"
-        f"{len(report.witnessed.witnesses)} witnesses cosigned up to {seen:,} entries"
+    return (
+        f"  証人{count}者が{head.head.size:,}件目までを確認（{when}）。"
+        f"{count} witnesses cosigned up to {head.head.size:,} entries"
     )
-    if seen < size:
-        yield (
-            f"  注意: 最後の{size - seen:,}件はまだ証人が確認していません。"
-            f"Note: no quorum has cosigned the last {size - seen:,} entries yet"
-        )
 
 
 def _as_json(report: Report, took_s: float) -> str:

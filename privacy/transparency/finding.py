@@ -18,6 +18,10 @@ class Fault(Enum):
         "十分な数の証人が署名したチェックポイントがありません。公開者だけの署名です",
         "No checkpoint is cosigned by enough witnesses: there is the publisher's word alone",
     )
+    UNWITNESSED = (
+        "記録 {where} は、十分な数の証人がまだ確認していません。公開者だけの署名です",
+        "Entries {where} are not cosigned by enough witnesses yet: of them there is the publisher's word alone",
+    )
     MISSING_ENTRIES = (
         "記録 {where} のファイルがないか壊れています",
         "The file of entries {where} is missing or broken",

@@ -110,8 +110,7 @@ def verify(
     if all(finding.fault is not Fault.WRONG_ROOT for finding in report.findings):
         _note_witnessed(report, trust, report.checkpoint)
     _compare_heads(report, trust, heads_in(fetch), rebuilt)
-    if trust.policy is not None and report.witnessed is None and not trust.policy.is_met_by(()):
-        report.findings.append(Finding(Fault.NO_QUORUM))
+    report.findings += _unwitnessed(report, trust, size)
     return report
 
 
@@ -197,7 +196,7 @@ class _Tree:
     """
 
     def __init__(self, roots: Sequence[bytes], size: int, lowest: Callable[[int, int], list[bytes] | None]) -> None:
-        self._lowest = lowest
+        self._lowest, self._size = lowest, size
         self.rows, level, row = dict[int, list[bytes]](), 1, list(roots[: size // WIDTH])
         while row:
             self.rows[level] = row
@@ -214,7 +213,9 @@ class _Tree:
     def _read(self, tile: Tile) -> bytes:
         if tile.level > 0:
             return b"".join(self.rows[tile.level][tile.index * WIDTH : tile.index * WIDTH + tile.width])
-        return b"".join(self._lowest(tile.index, tile.width) or ())
+        width = width_at(0, tile.index, self._size)  # as it lies there now; it was narrower in a smaller tree
+        hashes = self._lowest(tile.index, width) or []
+        return b"".join(hashes if tile.width == width else hashes[: tile.width])
 
 
 def _root_or_nothing(hashes: Sequence[bytes]) -> bytes:
@@ -234,7 +235,9 @@ def _compare_heads(report: Report, trust: Trust, kept: Iterable[tuple[str, str]]
         report.heads += 1
         if one.head.size > report.checkpoint.head.size:
             report.findings.append(Finding(Fault.SHORTER, detail=name, size=one.head.size))
-        elif rebuilt.tree.root(one.head.size) != one.head.root:
+        elif (root := rebuilt.tree.root(one.head.size)) is None:
+            continue  # what is missing has been said
+        elif root != one.head.root:
             wrong.append((name, one))
         else:
             agreed.append(one.head.size)
@@ -246,6 +249,17 @@ def _note_witnessed(report: Report, trust: Trust, one: Opened) -> None:
     is_largest = report.witnessed is None or report.witnessed.head.size <= one.head.size
     if is_largest and trust.has_quorum(one):
         report.witnessed = one
+
+
+def _unwitnessed(report: Report, trust: Trust, size: int) -> Iterator[Finding]:
+    """Yield that nobody outside has seen the newest entries: whoever has the log's key can write them anew."""
+    seen = 0 if report.witnessed is None else report.witnessed.head.size
+    if trust.policy is None or trust.policy.is_met_by(()):
+        return
+    if report.witnessed is None or (seen == 0 and size > 0):
+        yield Finding(Fault.NO_QUORUM)
+    elif seen < size:
+        yield Finding(Fault.UNWITNESSED, seen, size - 1)
 
 
 def _contradictions(agreed: Sequence[int], wrong: Sequence[tuple[str, Opened]]) -> Iterator[Finding]:

@@ -152,10 +152,18 @@ def test_an_insiders_rewritten_log_has_no_quorum() -> None:
     assert _faults(report) == [(Fault.NO_QUORUM, None, None)]
 
 
+def test_what_no_quorum_has_seen_yet_is_named() -> None:
+    entries = [_entry(number) for number in range(SIZE + 7)]
+    longer = _published(entries, WITNESSES[:1], days=[600, SIZE])
+    trust = dataclasses.replace(TRUST, policy=POLICY)
+    assert _faults(verify(longer.get, trust)) == [(Fault.UNWITNESSED, SIZE, SIZE + 6)]
+    assert verify(longer.get, TRUST).is_whole
+
+
 def test_heads_that_witnesses_cosigned_expose_an_insider_and_say_between_which_heads(whole: Files) -> None:
     kept = {name: octets for name, octets in whole.items() if name.startswith("daily/")}
     report = verify((_rewritten(300) | kept).get, dataclasses.replace(TRUST, policy=POLICY))
-    assert (Fault.OLD_HEAD, 100, 599) in _faults(report)
+    assert _faults(report) == [(Fault.OLD_HEAD, 100, 599), (Fault.UNWITNESSED, 100, SIZE - 1)]
     assert report.witnessed is not None
     assert report.witnessed.head.size == 100
 
