@@ -31,6 +31,7 @@ from server.permit.ask import Asker
 from server.permit.holds import Holds
 from server.permit.permits import OWN_WARDS, STREAM, Permits, Wish, wish
 from server.publiclog.folder import Folder
+from server.publiclog.proofs import Prover
 from server.store.grant import Grant, GrantedConnection
 from server.store.pool import Pool
 
@@ -69,6 +70,7 @@ class Parts:
     town_map: TownMap
     cases: CaseDesk
     log: Folder
+    prover: Prover
     keys: KeyRing
     push_public_key: str | None
 

@@ -42,6 +42,7 @@ from server.api import (
     passkeys,
     place,
     problems,
+    proof,
     push,
     reports,
     session,
@@ -74,6 +75,7 @@ from server.permit.ask import RefusedError
 from server.permit.holds import Holds
 from server.permit.permits import Permits, PermitSettings, SessionEndedError
 from server.publiclog.folder import Folder
+from server.publiclog.proofs import Prover
 from server.registry.kek import load as load_kek
 from server.reports.desk import ReportDesk
 from server.reports.rules import rules_of
@@ -158,6 +160,7 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         events,
         live,
         lookups,
+        proof,
         push,
         batches,
         enrolment,
@@ -208,6 +211,7 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
         town_map=town_map,
         cases=_cases(config, warden, engine, now_ms=knobs.now_ms),
         log=Folder(config.log_dir),
+        prover=Prover(Folder(config.log_dir)),
         keys=KeyRing(config.keystore_dsn("api"), load_kek(config.keys_dir / "history.bin")),
         push_public_key=public_key(config.keys_dir / "vapid.pem"),
     )

@@ -26,11 +26,11 @@ class Prover:
     folder: Folder
     _readers: dict[str, tuple[str, HashReader]] = field(default_factory=dict, init=False)
 
-    def proof(self, index: int, entry: bytes, openings: Sequence[Opening] = ()) -> Proof:
+    def proof(self, index: int | None, entry: bytes, openings: Sequence[Opening] = ()) -> Proof:
         """Return the proof that `entry` is at a place in the log: under the head that witnesses cosigned, if it can be.
 
         Args:
-            index: its place.
+            index: its place; None: it has none yet.
             entry: its octets.
             openings: that the person it is handed to may know.
 
@@ -40,7 +40,7 @@ class Prover:
         """
         for name in (WITNESSED, CHECKPOINT):
             note, read = self._reader(name)
-            if index < read.size:
+            if index is not None and index < read.size:
                 if read(0, index) != tree.leaf_hash(entry):
                     raise BentLogError("the published log has another entry at this place")
                 hashes = tree.inclusion_proof(read, index, read.size)

@@ -10,26 +10,40 @@ from typing import Final, Literal
 
 from psycopg.rows import class_row
 
+from privacy.transparency.record import Opening
 from server.store.connection import Connection, at
 from server.store.grant import GrantedConnection
 
 Heard = Literal["hour", "day", "week", "earlier", "never"]
 # Entries of the family itself are none: they would tell one parent what the other looks at.
-_LIST: Final = """
-SELECT e.id, (said.body ->> 'at_ms')::bigint AS at_ms, said.body ->> 'role' AS role,
-       said.body -> 'facts' ->> 'action' AS action, said.body -> 'facts' ->> 'purpose' AS purpose,
-       said.body -> 'facts' ->> 'reference' AS reference, a.name_ja AS agency_ja, a.name_en AS agency_en
-FROM audit_opening AS o
-JOIN audit_entry AS e ON e.id = o.entry_id
-CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb) AS said (body)
-LEFT JOIN agency AS a ON a.id = said.body -> 'facts' ->> 'agency'
-WHERE o.name = 'ward' AND o.value = %(ward)s AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint)
+_SHOWN: Final = """
+o.name = 'ward'
   AND said.body ->> 'role' NOT IN ('guardian', 'watched') AND said.body ->> 'kind' <> 'lookup.hold_asked'
   AND (said.body -> 'facts' ->> 'allowed')::boolean
   AND NOT EXISTS (SELECT FROM look_up_hold AS h
                   WHERE h.ward_id = o.value AND h.reference = said.body -> 'facts' ->> 'reference'
                     AND h.confirmed_at IS NOT NULL AND h.until_at > %(now)s)
+"""
+_ENTRIES: Final = """
+FROM audit_opening AS o
+JOIN audit_entry AS e ON e.id = o.entry_id
+CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb) AS said (body)
+"""
+_LIST: Final = f"""
+SELECT e.id, (said.body ->> 'at_ms')::bigint AS at_ms, said.body ->> 'role' AS role,
+       said.body -> 'facts' ->> 'action' AS action, said.body -> 'facts' ->> 'purpose' AS purpose,
+       said.body -> 'facts' ->> 'reference' AS reference, a.name_ja AS agency_ja, a.name_en AS agency_en
+{_ENTRIES}
+LEFT JOIN agency AS a ON a.id = said.body -> 'facts' ->> 'agency'
+WHERE o.value = %(ward)s AND (%(before)s::bigint IS NULL OR e.id < %(before)s::bigint) AND {_SHOWN}
 ORDER BY e.id DESC LIMIT %(limit)s
+"""
+_PROVABLE: Final = f"""
+SELECT e.body, l.index, o.name, o.salt, o.value
+{_ENTRIES}
+LEFT JOIN audit_leaf AS l ON l.entry_id = e.id
+WHERE e.id = %(entry)s AND {_SHOWN}
+ORDER BY o.value LIMIT 1
 """
 
 
@@ -45,6 +59,21 @@ class LookUpRow:
     reference: str | None
     agency_ja: str | None
     agency_en: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provable:
+    """A look-up as the log has it.
+
+    Attributes:
+        body: of the entry.
+        index: its place; None: it has none yet.
+        opening: tells that it is about the ward.
+    """
+
+    body: bytes
+    index: int | None
+    opening: Opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +121,13 @@ async def listed(
     async with conn.cursor(row_factory=class_row(LookUpRow)) as cursor:
         await cursor.execute(_LIST, asked)
         return await cursor.fetchall()
+
+
+async def provable(conn: GrantedConnection, entry_id: int, *, now_ms: int) -> Provable | None:
+    """Return one look-up as it is logged, if it is about a ward that the token opens and nothing holds it back."""
+    cursor = await conn.execute(_PROVABLE, {"entry": entry_id, "now": at(now_ms)})
+    row = await cursor.fetchone()
+    return None if row is None else Provable(bytes(row[0]), row[1], Opening(row[2], bytes(row[3]), row[4]))
 
 
 async def registry(conn: GrantedConnection, *, now_ms: int) -> RegistryRow | None:

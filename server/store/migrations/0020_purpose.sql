@@ -276,7 +276,7 @@ $$;
 DROP FUNCTION ward_hours(text, text, timestamptz, timestamptz, timestamptz);
 REVOKE ALL ON account, guardianship, presence, tag, session, push_subscription FROM api;
 GRANT SELECT ON ward_hour, audit_entry TO api;
-GRANT SELECT (entry_id, name, value) ON audit_opening TO api;
+GRANT SELECT (entry_id, name, salt, value) ON audit_opening TO api;
 GRANT SELECT (id, name_ja, name_en) ON agency TO api;
 REVOKE ALL ON FUNCTION purpose_presented, purpose_scope, purpose_cases, purpose_in_force, access_changed,
     end_tokens_of_guardianship, end_tokens_of_account, end_tokens_of_session, ward_registry FROM PUBLIC;
