@@ -130,7 +130,8 @@ class HttpConfig:
     Attributes:
         host: address to listen on.
         port: TCP port.
-        public_url: what families type; "" means `http://host:port`. With https, cookies are marked Secure.
+        public_url: what people type; "" means `http://host:port`. With https, cookies are marked Secure. Passkeys are
+            bound to its host name, which cannot be an address: 127.0.0.1 is `localhost` there.
     """
 
     host: str = "127.0.0.1"
@@ -140,7 +141,8 @@ class HttpConfig:
     def __post_init__(self) -> None:
         _check_port("http.port", self.port)
         if not self.public_url:
-            object.__setattr__(self, "public_url", f"http://{self.host}:{self.port}")
+            name = "localhost" if self.host == "127.0.0.1" else self.host
+            object.__setattr__(self, "public_url", f"http://{name}:{self.port}")
         if urlsplit(self.public_url).scheme not in {"http", "https"}:
             raise ConfigError(f"http.public_url: http(s)://host, not {self.public_url!r}")
 

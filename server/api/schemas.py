@@ -268,6 +268,21 @@ class NewRecipient(_Body):
     recipient: Recipient
 
 
+class GivenCode(_Answer):
+    """A login and its new code, told once."""
+
+    login: str = Field(examples=["demo"])
+    code: str = Field(examples=["1234-5678-9012"])
+
+
+class NewEmail(_Body):
+    """Where notices are mailed to."""
+
+    email: Annotated[str, Field(pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$", max_length=254)] | None = Field(
+        examples=["family@example.jp"]
+    )
+
+
 class Me(_Answer):
     """Everything the first page needs to know."""
 

@@ -36,6 +36,7 @@ const EVENTS: WardEvent[] = [
 ]
 
 const me = () => ({
+  account: { id: 'g-demo', role: 'guardian', name_ja: 'デモ', name_en: 'Demo', language: 'ja', agency: null },
   guardian: { name_ja: 'デモ', name_en: 'Demo', language: 'ja' },
   city: { id: 'mimamori', name_ja: 'みまもり市', name_en: 'Mimamori City', tz: 'Asia/Tokyo' },
   clock: { simulated: true, speed: SPEED, now_ms: nowMs() },
@@ -47,6 +48,9 @@ function answers(path: string): unknown {
   const past = EVENTS.filter(event => event.at_ms < nowMs())
   if (path === '/me') return me()
   if (path === '/map') return map
+  if (path === '/sign-in-ways') return { passkey: true, code: true, oidc: [] }
+  if (path === '/passkeys') return { passkeys: [] }
+  if (path === '/sessions') return { sessions: [{ id: '1', way: 'code', created_at_ms: STARTED_MS, used_at_ms: Date.now(), is_this: true }] }
   if (path === '/wards/yui/place') return place(nowMs())
   if (path === '/wards/grandfather/place') return grandfather()
   if (path === '/wards/yui/track') return { fixes: Array.from({ length: Math.floor((nowMs() - MORNING_MS) / 30_000) }, (_, n) => fixAt(MORNING_MS + n * 30_000)) }

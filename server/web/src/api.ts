@@ -1,11 +1,18 @@
 /** The server's HTTP API (/api/openapi.json): types and calls. Times are UTC milliseconds of the town's clock. */
+import { ApiError, call, get } from './http'
+
+export { ApiError }
 
 export type Language = 'ja' | 'en'
 export type Named = { name_ja: string; name_en: string }
 export type Ward = Named & { id: string }
 export type TownClock = { simulated: boolean; speed: number; now_ms: number }
+export type Role =
+  | 'guardian' | 'watched' | 'volunteer' | 'officer' | 'handler' | 'supervisor' | 'manager' | 'provider' | 'board'
+export type Account = Named & { id: string; role: Role; language: Language; agency: (Named & { id: string }) | null }
 export type Me = {
-  guardian: Named & { language: Language }
+  account: Account
+  guardian: (Named & { language: Language }) | null
   city: Named & { id: string; tz: string }
   clock: TownClock
   wards: Ward[]
@@ -29,37 +36,6 @@ export type WardEvent = {
 }
 export type WatchedPlace = Named & { id: string; kind: string; lat_deg: number; lon_deg: number; radius_m: number }
 export type TownMap = GeoJSON.FeatureCollection<GeoJSON.Geometry, Record<string, string | number | null>>
-
-/** The server answered, and said no (RFC 9457). `status` 0: there was no answer at all. */
-export class ApiError extends Error {
-  constructor(readonly status: number, readonly title: string, readonly retryAfterS: number | null = null) {
-    super(`${status} ${title}`)
-    this.name = 'ApiError'
-  }
-}
-
-async function refusal(response: Response): Promise<ApiError> {
-  const problem = (await response.json().catch(() => ({}))) as { title?: string }
-  const wait = Number(response.headers.get('Retry-After'))
-  return new ApiError(response.status, problem.title ?? response.statusText, wait > 0 ? wait : null)
-}
-
-async function call(method: string, path: string, body?: unknown): Promise<Response> {
-  const init: RequestInit = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } }
-  if (body !== undefined) {
-    init.body = JSON.stringify(body)
-    init.headers = { Accept: 'application/json', 'Content-Type': 'application/json' }
-  }
-  const response = await fetch(`/api/v1${path}`, init).catch(() => {
-    throw new ApiError(0, 'no answer')
-  })
-  if (!response.ok) throw await refusal(response)
-  return response
-}
-
-async function get<T>(path: string): Promise<T> {
-  return (await (await call('GET', path)).json()) as T
-}
 
 const ward = (id: string) => `/wards/${encodeURIComponent(id)}`
 
