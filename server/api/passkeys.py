@@ -83,7 +83,7 @@ async def put_assertion(
 
 
 @router.delete(
-    "/{passkey_id}",
+    "/kept/{passkey_id}",
     status_code=204,
     summary="パスキーを消す / Remove a passkey",
     responses=problems.documented(

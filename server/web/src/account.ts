@@ -18,7 +18,7 @@ export const useCard = (code: string) => call('POST', '/cards', { code })
 export const passkeys = async () => (await get<{ passkeys: Passkey[] }>('/passkeys')).passkeys
 export const sessions = async () => (await get<{ sessions: OpenSession[] }>('/sessions')).sessions
 export const endSession = (id: string) => call('DELETE', `/sessions/${id}`)
-export const removePasskey = (id: string) => call('DELETE', `/passkeys/${id}`)
+export const removePasskey = (id: string) => call('DELETE', `/passkeys/kept/${id}`)
 export const takeCode = async () => (await (await call('POST', '/me/code')).json()) as { login: string; code: string }
 
 /** Return the code of an enrolment card that was scanned, and take it out of the address: it opens a door once. */

@@ -131,7 +131,8 @@ async def test_an_invalid_field_is_named_and_its_value_is_not(client: Client) ->
 
 
 NOT_OFFERED = (
-    ("GET", "/api/v1/session", 405, "DELETE, POST"),
+    ("PATCH", "/api/v1/session", 405, "DELETE, GET, POST"),
+    ("PATCH", "/api/v1/passkeys/assertion", 405, "POST, PUT"),
     ("PATCH", "/api/v1/me", 405, "GET"),
     ("POST", "/api/v1/wards/x/place", 405, "GET"),
     ("TRACE", "/healthz", 405, "GET"),

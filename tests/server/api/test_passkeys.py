@@ -188,7 +188,7 @@ async def test_a_removed_key_opens_nothing_and_its_sessions_are_over(
     other = client()
     await show(other, key)
     [kept] = (await one.get("/api/v1/passkeys")).json()["passkeys"]
-    assert (await one.delete(f"/api/v1/passkeys/{kept['id']}")).status_code == 204
+    assert (await one.delete(f"/api/v1/passkeys/kept/{kept['id']}")).status_code == 204
     assert (await other.get("/api/v1/me")).status_code == 401
     assert (await show(client(), key)).status_code == 401
 
@@ -200,8 +200,8 @@ async def test_one_account_neither_sees_nor_ends_anothers_keys_and_sessions(
     other, _ = await enrolled("manager-1")
     [theirs] = (await other.get("/api/v1/passkeys")).json()["passkeys"]
     [session] = (await other.get("/api/v1/sessions")).json()["sessions"]
-    unknown = await one.delete(f"/api/v1/passkeys/{'0' * 32}")
-    for path in (f"/api/v1/passkeys/{theirs['id']}", f"/api/v1/sessions/{session['id']}"):
+    unknown = await one.delete(f"/api/v1/passkeys/kept/{'0' * 32}")
+    for path in (f"/api/v1/passkeys/kept/{theirs['id']}", f"/api/v1/sessions/{session['id']}"):
         answer = await one.delete(path)
         assert (answer.status_code, answer.content) == (404, unknown.content)
     assert (await other.get("/api/v1/me")).status_code == 200
