@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from firmware_sim import air, cartography, households, people, tag, vehicles
+from firmware_sim import air, cartography, households, offices, people, tag, vehicles
 from firmware_sim import town as towns
 from firmware_sim.errors import TownFileError
 from wire import frames, keys
@@ -76,6 +76,8 @@ def write(settings: TownSettings) -> dict[str, int]:
         "tags": [_tag_row(each, provisioned_ms) for each in tag.provision(settings.seed, TAGS, provisioned_ms)],
         "wards": households.wards(persons),
         "guardians": _guardians(settings, persons, old),
+        "agencies": list(offices.AGENCIES),
+        "accounts": list(offices.ACCOUNTS),
         "places": households.places(town, persons),
         "watches": households.watches(persons),
     }

@@ -14,6 +14,8 @@ from server.store import accounts as rows
 from server.store import audit
 from server.store.connection import Connection
 
+_LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"
+"""Without look-alikes: a code is read aloud."""
 _GROUPS: Final = 3
 
 
@@ -36,7 +38,7 @@ async def give_code(conn: Connection, session: Session, *, now_ms: int) -> tuple
     account = await rows.find(conn, session.account_id)
     if account is None:
         raise AccountGoneError
-    code = "-".join(f"{secrets.randbelow(10_000):04d}" for _ in range(_GROUPS))
+    code = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(_GROUPS))
     await rows.set_code(conn, account.id, await asyncio.to_thread(hash_code, code))
     await _note(conn, session, "code", now_ms)
     return account.login, code

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from server.config import ServerConfig
-from server.demo import morning, tally, town
+from server.demo import morning, staff, tally, town
 from server.demo.meter import Meter
 from server.demo.options import DemoOptions
 from server.demo.parts import TitledPart
@@ -215,7 +215,8 @@ def _run(options: DemoOptions, told: Told) -> int:
         if not files.is_relative_to(options.state_dir):
             screen.say(f"データベースの場所 Database files, where its account may enter: {files}")
         code = town.demo_code(options.town_dir)
-        screen.ready(SignIn(prepared.settings.http.public_url, town.DEMO_LOGIN, code))
+        offices = staff.offices(prepared.settings)
+        screen.ready(SignIn(prepared.settings.http.public_url, town.DEMO_LOGIN, code, offices))
         demo.live(prepared)
         screen.close()
         demo.drain(prepared)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from server.demo.parts import TitledPart
+from server.demo.staff import Office
 from server.store.totals import Totals
 from server.supervisor import State
 
@@ -31,11 +32,12 @@ _REFRESH_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a visitor needs: where, and as whom."""
+    """What a visitor needs: where, and as whom; `offices` sign in by passkey, made with the card's code."""
 
     url: str
     login: str
     code: str
+    offices: tuple[Office, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,9 @@ class Screen:
         """Print where to look and as whom, then `ready` alone on its line."""
         self.say(f"アプリ App: {sign_in.url}")
         self.say(f"お試しログイン Demo sign-in: {sign_in.login} / {sign_in.code}")
+        for office in sign_in.offices:
+            how = f"登録カード card {office.code}" if office.code else "パスキー登録済み has its passkey"
+            self.say(f"{office.name_ja} {office.name_en}: {how}")
         self.say("止めるには Ctrl-C。Ctrl-C stops everything and loses nothing.")
         self.say("ready")
         sys.stdout.flush()

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from privacy.terms import Role
+from privacy.transparency.record import Record
 from server.accounts.codes import hash_code, is_code_of, normalise_login
 from server.config import ServerConfig
 from server.registry import kek as keys
 from server.registry.errors import RegistryError
 from server.registry.schema import Guardian, Registry, Tag, parse, parse_text
+from server.store import audit
 from server.store import registry as store
 from server.store.connection import Connection, connect
 
@@ -24,13 +28,15 @@ class Imported:
     tags: int
     wards: int
     guardians: int
+    accounts: int
     places: int
     watches: int
 
     def __str__(self) -> str:
         return (
             f"見守り機 detectors {self.detectors}, タグ tags {self.tags}, 見守られる人 wards {self.wards}, "
-            f"保護者 guardians {self.guardians}, 場所 places {self.places}, 通知 watches {self.watches}"
+            f"保護者 guardians {self.guardians}, 担当者 accounts {self.accounts}, "
+            f"場所 places {self.places}, 通知 watches {self.watches}"
         )
 
 
@@ -92,6 +98,7 @@ async def save(conn: Connection, registry: Registry, kek: bytes, *, town_map: by
             conn, [store.NewWard(w.id, city.id, w.name_ja, w.name_en, w.tag) for w in registry.wards]
         )
         await _save_people(conn, registry, hashes)
+        await _save_offices(conn, registry)
         await _save_places(conn, registry)
         if town_map is not None:
             await store.save_map(conn, city.id, town_map)
@@ -100,6 +107,7 @@ async def save(conn: Connection, registry: Registry, kek: bytes, *, town_map: by
         len(registry.tags),
         len(registry.wards),
         len(registry.guardians),
+        len(registry.accounts),
         len(registry.places),
         len(registry.watches),
     )
@@ -125,6 +133,19 @@ async def _save_people(conn: Connection, registry: Registry, hashes: dict[str, s
     await store.save_subscriptions(conn, pushes)
 
 
+async def _save_offices(conn: Connection, registry: Registry) -> None:
+    city = registry.city.id
+    agencies = [store.NewAgency(a.id, city, a.kind, a.name_ja, a.name_en, a.legal_basis) for a in registry.agencies]
+    await store.save_agencies(conn, agencies)
+    accounts = [
+        store.NewOffice(a.id, normalise_login(a.id), a.role, a.name_ja, a.name_en, a.language, a.agency, a.ward)
+        for a in registry.accounts
+    ]
+    await store.save_accounts(conn, accounts)
+    facts = {"guardians": len(registry.guardians), "accounts": len(accounts), "agencies": len(agencies)}
+    await audit.append(conn, Record("registry.imported", time.time_ns() // 1_000_000, Role.CLERK, facts))
+
+
 async def _save_places(conn: Connection, registry: Registry) -> None:
     places = [
         store.NewPlace(p.id, registry.city.id, p.name_ja, p.name_en, p.kind, p.lat_deg, p.lon_deg, p.radius_m, p.ward)
@@ -141,7 +162,7 @@ def _tag(tag: Tag, city: str, kek: bytes) -> store.NewTag:
     return store.NewTag(tag.id, city, tag.kind, wrapped, static_id, tag.rotation_exponent, tag.clock_offset_ms)
 
 
-def _code_hashes(guardians: tuple[Guardian, ...], known: dict[str, str]) -> dict[str, str]:
+def _code_hashes(guardians: tuple[Guardian, ...], known: dict[str, str | None]) -> dict[str, str]:
     """Return a hash for each guardian, the known one where the code is the same. Argon2 lets threads run beside it."""
 
     def hash_of(guardian: Guardian) -> str:

@@ -149,6 +149,36 @@ class Guardian(_Part):
     push: Push | None = None
 
 
+class Agency(_Part):
+    """A body that may receive footage or have accounts here."""
+
+    id: Id
+    kind: Literal["police", "fire", "court", "city", "provider", "board"]
+    name_ja: Text
+    name_en: Text
+    legal_basis: Text
+
+
+class Account(_Part):
+    """Somebody who is no guardian: signs in by passkey, once an enrolment card was made for them."""
+
+    id: Id
+    role: Literal["watched", "volunteer", "officer", "handler", "supervisor", "manager", "provider", "board"]
+    name_ja: Text
+    name_en: Text
+    language: Literal["ja", "en"] = "ja"
+    agency: Id | None = None
+    ward: Id | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.role in {"officer", "provider"} and self.agency is None:
+            raise ValueError("an officer or provider has an agency")
+        if (self.role == "watched") != (self.ward is not None):
+            raise ValueError("a watched person has a ward, nobody else has")
+        return self
+
+
 class Place(_Part):
     """A school, a home, a station."""
 
@@ -180,6 +210,8 @@ class Registry(_Part):
     tags: tuple[Tag, ...] = ()
     wards: tuple[Ward, ...] = ()
     guardians: tuple[Guardian, ...] = ()
+    agencies: tuple[Agency, ...] = ()
+    accounts: tuple[Account, ...] = ()
     places: tuple[Place, ...] = ()
     watches: tuple[Watch, ...] = ()
 
@@ -196,6 +228,7 @@ def parse(data: Any) -> Registry:  # noqa: ANN401 - decoded JSON
         first = error.errors(include_input=False, include_url=False)[0]
         raise RegistryError(f"{_path(first['loc'])}: {first['msg']}") from None
     _check_unique(registry)
+    _check_kinds(registry)
     _check_references(registry)
     return registry
 
@@ -224,6 +257,8 @@ def _check_unique(registry: Registry) -> None:
         "wards[{}].id": [item.id for item in registry.wards],
         "guardians[{}].id": [item.id for item in registry.guardians],
         "guardians[{}].login": [normalise_login(item.login) for item in registry.guardians],
+        "agencies[{}].id": [item.id for item in registry.agencies],
+        "accounts[{}].id": [item.id for item in registry.accounts],
         "places[{}].id": [item.id for item in registry.places],
         "watches[{}]": [(item.ward, item.place) for item in registry.watches],
         "wards[{}].tag": [item.tag or (number,) for number, item in enumerate(registry.wards)],
@@ -238,10 +273,19 @@ def _check_unique(registry: Registry) -> None:
             seen.add(value)
 
 
+def _check_kinds(registry: Registry) -> None:
+    """Refuse an account with the id or login of a guardian: they share one table."""
+    taken = {item.id for item in registry.guardians} | {normalise_login(item.login) for item in registry.guardians}
+    for number, item in enumerate(registry.accounts):
+        if item.id in taken or normalise_login(item.id) in taken:
+            raise RegistryError(f"accounts[{number}].id: a guardian has it")
+
+
 def _check_references(registry: Registry) -> None:
     tags = {item.id for item in registry.tags}
     wards = {item.id for item in registry.wards}
     places = {item.id for item in registry.places}
+    agencies = {item.id for item in registry.agencies}
     references: Iterable[tuple[str, str | None, set[str]]] = (
         *((f"wards[{n}].tag", item.tag, tags) for n, item in enumerate(registry.wards)),
         *(
@@ -249,6 +293,8 @@ def _check_references(registry: Registry) -> None:
             for n, item in enumerate(registry.guardians)
             for k, ward in enumerate(item.wards)
         ),
+        *((f"accounts[{n}].agency", item.agency, agencies) for n, item in enumerate(registry.accounts)),
+        *((f"accounts[{n}].ward", item.ward, wards) for n, item in enumerate(registry.accounts)),
         *((f"places[{n}].ward", item.ward, wards) for n, item in enumerate(registry.places)),
         *((f"watches[{n}].ward", item.ward, wards) for n, item in enumerate(registry.watches)),
         *((f"watches[{n}].place", item.place, places) for n, item in enumerate(registry.watches)),

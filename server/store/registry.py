@@ -75,6 +75,32 @@ class NewGuardian:
 
 
 @dataclass(frozen=True, slots=True)
+class NewAgency:
+    """A body that may receive footage or have accounts here."""
+
+    id: str
+    city: str
+    kind: str
+    name_ja: str
+    name_en: str
+    legal_basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewOffice:
+    """An account that is no guardian's."""
+
+    id: str
+    login: str
+    role: str
+    name_ja: str
+    name_en: str
+    language: str
+    agency: str | None
+    ward: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewPlace:
     """A place."""
 
@@ -181,8 +207,8 @@ async def list_wards(dsn: str) -> list[NewWard]:
         await conn.close()
 
 
-async def code_hashes(conn: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """Return the code hashes of those guardians that are there."""
+async def code_hashes(conn: Connection, ids: Sequence[str]) -> dict[str, str | None]:
+    """Return the code hashes of those guardians that are there; None: signs in otherwise."""
     rows = await conn.execute("SELECT id, code_hash FROM account WHERE id = ANY(%s)", (list(ids),))
     return {row[0]: row[1] for row in await rows.fetchall()}
 
@@ -197,6 +223,28 @@ async def save_guardians(conn: Connection, guardians: Sequence[NewGuardian]) -> 
                    login = excluded.login, code_hash = excluded.code_hash, name_ja = excluded.name_ja,
                    name_en = excluded.name_en, email = excluded.email""",
             [astuple(guardian) for guardian in guardians],
+        )
+
+
+async def save_agencies(conn: Connection, agencies: Sequence[NewAgency]) -> None:
+    """Write agencies; one whose registration was ended stays ended."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            """INSERT INTO agency (id, city_id, kind, name_ja, name_en, legal_basis) VALUES (%s, %s, %s, %s, %s, %s)
+               ON CONFLICT (id) DO UPDATE SET
+                   name_ja = excluded.name_ja, name_en = excluded.name_en, legal_basis = excluded.legal_basis""",
+            [astuple(agency) for agency in agencies],
+        )
+
+
+async def save_accounts(conn: Connection, accounts: Sequence[NewOffice]) -> None:
+    """Write accounts that are no guardians'; of one that is there only the names change: never its role or agency."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            """INSERT INTO account (id, login, role, name_ja, name_en, language, agency_id, ward_id)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+               ON CONFLICT (id) DO UPDATE SET name_ja = excluded.name_ja, name_en = excluded.name_en""",
+            [astuple(account) for account in accounts],
         )
 
 

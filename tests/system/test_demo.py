@@ -57,7 +57,8 @@ def test_it_runs_for_its_time_loses_nothing_and_leaves_nothing_running(state_dir
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ready" in lines
     assert all(any(part in line and "running" in line for line in lines) for part in PARTS)
-    assert re.search(r"http://127\.0\.0\.1:\d+", done.stdout)
+    assert re.search(r"App: http://localhost:\d+$", done.stdout, re.MULTILINE)  # passkeys are bound to a name
+    assert len(re.findall(r": 登録カード card ([A-Z2-7]{4}-){6}[A-Z2-7]{2}$", done.stdout, re.MULTILINE)) == 6
     last = json.loads(lines[-1])
     assert last.keys() >= KEYS
     assert last["lost"] == last["pending"] == 0
