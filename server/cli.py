@@ -15,7 +15,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from server import config as configuration
-from server.cli_accounts import account_app, agency_app, measure_app
+from server.cli_accounts import account_app, agency_app, household_app, measure_app
 from server.cli_audit import audit_app, witness_app
 from server.cli_database import DEFAULT, ConfigFile, embedded_database
 from server.cli_duty import duty_app
@@ -49,6 +49,7 @@ app.add_typer(tag_app, name="tag")
 app.add_typer(footage_app, name="footage")
 app.add_typer(account_app, name="account")
 app.add_typer(agency_app, name="agency")
+app.add_typer(household_app, name="household")
 app.add_typer(measure_app, name="measure")
 
 app.add_typer(ca_app, name="ca")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 account_app = typer.Typer(no_args_is_help=True, help="アカウント。Accounts of families, officers, city hall, board.")
 agency_app = typer.Typer(no_args_is_help=True, help="機関。Agencies that may receive footage or have accounts.")
+household_app = typer.Typer(no_args_is_help=True, help="世帯。Households: who watches over the same people.")
 measure_app = typer.Typer(no_args_is_help=True, help="支援措置。Protective measures: who must learn nothing of whom.")
 
 _T = TypeVar("_T")
@@ -158,6 +159,27 @@ def agency_end(agency: Annotated[str, typer.Argument(metavar="AGENCY")], by: By,
     """登録を終える。End an agency's registration: its accounts are signed out at once."""
     _at_counter(config, by, lambda counter, conn, asker: counter.end_agency(conn, asker, agency))
     typer.echo(f"{agency}: 登録を終えました。Ended")
+
+
+@household_app.command("add")
+def household_add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    owner: Annotated[str, typer.Option(help="Account of the guardian who invites the others.")],
+    ward: Annotated[list[str], typer.Option(help="Whom the household watches over; may be given again.")],
+    by: By = "",
+    config: ConfigFile = DEFAULT,
+) -> None:
+    """世帯を作る。Make a household: its owner is in charge of the wards and invites others with cards."""
+    from server.accounts.households import NewHousehold  # noqa: PLC0415 - a command loads what it needs
+
+    settings = configuration.load(config)
+    new = NewHousehold(settings.city.id, name, owner, tuple(ward))
+    town_ms = settings.clock.now_ms()
+    made = _at_counter(
+        config, by, lambda counter, conn, asker: counter.found_household(conn, asker, new, town_ms=town_ms)
+    )
+    typer.echo(f"{made}: 作りました。Made")
 
 
 @measure_app.command("add")

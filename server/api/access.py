@@ -28,6 +28,7 @@ from server.enrolment.desk import EnrolmentDesk
 from server.footage.exports import Uploads
 from server.history.keyring import KeyRing
 from server.permit.ask import Asker
+from server.permit.counter import Counter
 from server.permit.holds import Holds
 from server.permit.permits import OWN_WARDS, STREAM, Permits, Wish, wish
 from server.publiclog.folder import Folder
@@ -58,6 +59,7 @@ class Parts:
     signin: SignIn
     permits: Permits
     holds: Holds
+    counter: Counter
     passkeys: Passkeys
     oidc: Oidc
     hub: Hub

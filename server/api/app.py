@@ -33,6 +33,7 @@ from server.api import (
     cases,
     enrolment,
     events,
+    household,
     live,
     lookups,
     me,
@@ -72,6 +73,7 @@ from server.footage.exports import FOLDER, Uploads
 from server.history.errors import KeyStoreError
 from server.history.keyring import KeyRing
 from server.permit.ask import RefusedError
+from server.permit.counter import Counter
 from server.permit.holds import Holds
 from server.permit.permits import Permits, PermitSettings, SessionEndedError
 from server.publiclog.folder import Folder
@@ -155,6 +157,7 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         passkeys,
         oidc,
         me,
+        household,
         place,
         track,
         events,
@@ -199,6 +202,7 @@ def _parts(config: ServerConfig, pools: Pools, knobs: Knobs) -> Parts:
         signin=SignIn(warden, knobs.limits),
         permits=permits,
         holds=Holds(warden, engine, decided_by.ordinance, now_ms=knobs.now_ms),
+        counter=Counter(engine, decided_by.ordinance, knobs.now_ms),
         passkeys=Passkeys(warden, sessions, RelyingParty.of(config), now_ms=knobs.now_ms),
         oidc=Oidc(warden, config.oidc.known(), config.http.public_url, now_ms=knobs.now_ms),
         hub=Hub(settings, pool, town_map=town_map, metrics=metrics),

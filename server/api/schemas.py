@@ -262,6 +262,50 @@ Recipient = Annotated[
 ]
 
 
+class Member(Names):
+    """Somebody of the household."""
+
+    account_id: str = Field(examples=["g-001"])
+    role: Literal["owner", "guardian", "viewer"]
+    since_ms: int = Field(examples=[_HEARD_AT_MS])
+    is_me: bool = False
+
+
+class News(Names):
+    """Somebody was invited, has joined or has left."""
+
+    kind: Literal["invited", "joined", "left"]
+    at_ms: int = Field(examples=[_HEARD_AT_MS])
+
+
+class Household(_Answer):
+    """Those who watch over the same people."""
+
+    name: str = Field(examples=["見守り家"])
+    is_owner: bool = Field(description="may invite, and end memberships")
+    members: list[Member]
+    news: list[News] = Field(description="not read yet, the newest first")
+
+
+_Called = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["祖母"])]
+
+
+class Invitation(_Body):
+    """Whom to invite, as the household calls them."""
+
+    name_ja: _Called
+    name_en: _Called | None = None
+    role: Literal["guardian", "viewer"] = "guardian"
+
+
+class GivenCard(_Answer):
+    """A card, told once: whoever uses it joins."""
+
+    code: str = Field(examples=["J2FQ-6ZKD-3M5X-PV7A-LQ4R-T2WC-OE"])
+    url: str = Field(description="what its QR code says", examples=["https://mimamori.example.jp/#card=J2FQ-6ZKD"])
+    expires_at_ms: int = Field(examples=[_HEARD_AT_MS])
+
+
 class NewRecipient(_Body):
     """The key to which footage for this officer is sealed."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from server.accounts import cards
+from server.accounts import cards, households
 from server.accounts.sessions import Entrant, Session
 from server.accounts.signin import TooManyTriesError, WrongCodeError
 from server.api import cookies, problems
@@ -85,7 +85,9 @@ async def post_card(parts: PartsNow, body: CardCode, response: Response, old: To
     await spend_try(parts)
     try:
         async with parts.warden.connection() as conn, conn.transaction():
-            used = await cards.use(conn, body.code, now_ms=parts.sessions.now_ms())
+            now_ms = parts.sessions.now_ms()
+            used = await cards.use(conn, body.code, now_ms=now_ms)
+            await households.join(conn, used, now_ms=now_ms, town_ms=parts.config.clock.now_ms())
             entrant = Entrant(used.account_id, used.role, "card")
             token = await parts.sessions.open_in(conn, entrant, replacing=old)
     except cards.CardError:

@@ -13,9 +13,10 @@ from privacy.policy import entities, resources
 from privacy.policy.entities import OrdinanceFacts
 from privacy.policy.question import Entity, Moment, Question, Ref, Value
 from privacy.terms import Action, Purpose, Role
-from server.accounts import cards, desk, measures
+from server.accounts import cards, desk, households, measures
 from server.accounts.desk import AccountError, Deed
 from server.permit.ask import Asker, Decider, Logged, RefusedError, ask
+from server.store import households as household_rows
 from server.store import measures as measure_rows
 from server.store.accounts import NewAccount, NewAgency
 from server.store.connection import Connection
@@ -161,6 +162,48 @@ class Counter:
         wanted = await self._of_measure(conn, measure_id, Action.END_MEASURE)
         return await self.do(conn, asker, wanted, lambda deed: measures.end(conn, deed, measure_id))
 
+    async def found_household(
+        self, conn: Connection, asker: Asker, new: households.NewHousehold, *, town_ms: int
+    ) -> str:
+        """Return the id of a new household, whose owner is in charge of its wards.
+
+        Raises:
+            RefusedError: not by this asker.
+            AccountError: see `households.found`.
+            DatabaseError: likewise.
+        """
+        return await self._manage(
+            conn, asker, new.owner_id, lambda deed: households.found(conn, deed, new, town_ms=town_ms)
+        )
+
+    async def invite(
+        self, conn: Connection, asker: Asker, household_id: str, invitation: households.Invitation, *, fresh: bool
+    ) -> cards.Card:
+        """Return the card with which somebody joins a household.
+
+        Raises:
+            RefusedError: not by this asker, or not without a step-up.
+        """
+        wanted = await self._of_household(conn, household_id, fresh=fresh)
+        return await self.do(conn, asker, wanted, lambda deed: households.invite(conn, deed, household_id, invitation))
+
+    async def end_member(
+        self, conn: Connection, asker: Asker, household_id: str, account_id: str, *, town_ms: int
+    ) -> None:
+        """End a membership: who may invite may do so, having shown a passkey just now.
+
+        Raises:
+            RefusedError: not by this asker.
+            AccountError: no such member, or the owner.
+        """
+        wanted = await self._of_household(conn, household_id, fresh=True)
+        await self.do(
+            conn,
+            asker,
+            wanted,
+            lambda deed: households.end_member(conn, deed, household_id, account_id, town_ms=town_ms),
+        )
+
     async def do(self, conn: Connection, asker: Asker, wanted: Wanted, work: Callable[[Deed], Awaitable[_T]]) -> _T:
         """Return what `work` returns, done in the transaction in which the policies allowed it.
 
@@ -187,6 +230,14 @@ class Counter:
     ) -> _T:
         resource = Entity(entities.person_ref(account_id))
         return await self.do(conn, asker, Wanted(Action.MANAGE_ACCOUNT, resource), work)
+
+    async def _of_household(self, conn: Connection, household_id: str, *, fresh: bool) -> Wanted:
+        now_ms = self.now_ms()
+        members = await household_rows.members(conn, household_id, now_ms=now_ms)
+        owners = [one.account_id for one in members if one.role == "owner"]
+        barred = await household_rows.barred(conn, household_id, now_ms=now_ms)
+        resource = entities.household(household_id, owners=owners, barred=barred)
+        return Wanted(Action.INVITE_GUARDIAN, resource, "household.decided", fresh)
 
     async def _of_measure(self, conn: Connection, measure_id: str, action: Action) -> Wanted:
         found = await measure_rows.find(conn, measure_id)

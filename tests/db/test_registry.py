@@ -187,3 +187,27 @@ async def test_an_import_leaves_a_key_that_the_device_made_itself(town: Town, *,
     await town.import_again(registry)
     assert town.ask("SELECT public_key FROM detector WHERE id = 'gw-1'") == [(spki,)]
     assert town.ask("SELECT public_key FROM detector WHERE id = 'gw-2'") == before
+
+
+async def test_offices_become_accounts_whose_role_a_later_file_does_not_change(town: Town) -> None:
+    changed = copy.deepcopy(town.registry)
+    names = {"name_ja": "署", "name_en": "Station"}
+    changed["agencies"] = [{"id": "station", "kind": "police", "legal_basis": "刑訴法197条2項", **names}]
+    changed["accounts"] = [{"id": "officer-1", "role": "officer", "agency": "station", **names}]
+    await town.import_again(changed)
+    changed["accounts"][0] |= {"role": "manager", "name_en": "Desk"}
+    await town.import_again(changed)
+    found = town.ask("SELECT role, agency_id, name_en, code_hash FROM account WHERE id = 'officer-1'")
+    assert found == [("officer", "station", "Desk", None)]
+
+
+async def test_an_office_with_the_login_of_a_guardian_or_without_its_agency_is_refused(town: Town) -> None:
+    names = {"name_ja": "署", "name_en": "Station"}
+    for wrong in (
+        {"id": town.registry["guardians"][0]["login"], "role": "manager"},
+        {"id": "officer-1", "role": "officer"},
+        {"id": "officer-1", "role": "officer", "agency": "nowhere"},
+    ):
+        changed = {**copy.deepcopy(town.registry), "accounts": [{**wrong, **names}]}
+        with pytest.raises(RegistryError):
+            await town.import_again(changed)

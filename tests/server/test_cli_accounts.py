@@ -106,3 +106,13 @@ def test_a_disabled_account_is_signed_out(run: object, db: ServerConfig) -> None
         assert conn.execute("SELECT 1 FROM session").fetchall() == []
     assert "disabled" in run("account", "list").output
     assert run("account", "card", "g").exit_code != 0
+
+
+def test_a_household_puts_its_owner_in_charge(run: object, db: ServerConfig) -> None:
+    assert callable(run)
+    add(run, "g", "guardian")
+    assert run("household", "add", "デモ家", "--owner", "g", "--ward", "ward-1").exit_code == 0
+    assert run("household", "add", "別の家", "--owner", "g", "--ward", "ward-1").exit_code != 0
+    with psycopg.connect(db.dsn(), autocommit=True) as conn:
+        assert conn.execute("SELECT guardian_id, ward_id FROM charge").fetchall() == [("g", "ward-1")]
+        assert conn.execute("SELECT count(*) FROM household").fetchall() == [(1,)]
