@@ -51,23 +51,23 @@ def day_ms(day: dt.date, zone: ZoneInfo) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _DayPermit:
+class DayPermit:
     """The right to see one day of a ward's way."""
 
     permit: Permit
     span_ms: tuple[int, int]
 
 
-async def _day_permit(parts: PartsNow, asker: AskerNow, ward_id: WardNow, day: _Day = None) -> _DayPermit:
+async def _day_permit(parts: PartsNow, asker: AskerNow, ward_id: WardNow, day: _Day = None) -> DayPermit:
     zone = ZoneInfo(parts.config.city.tz)
     asked = day or dt.datetime.fromtimestamp(parts.config.clock.now_ms() / 1000, zone).date()
     span_ms = day_ms(asked, zone)
     wanted = wish(Action.VIEW_TRACK, ward_id, span_ms=history.whole_hours(span_ms))
-    return _DayPermit(await permit(parts, asker, wanted), span_ms)
+    return DayPermit(await permit(parts, asker, wanted), span_ms)
 
 
 @router.get("/track", summary="その日の移動 / A day's track", responses=problems.documented(*OF_A_WARD))
-async def get_track(parts: PartsNow, ward_id: WardNow, day: Annotated[_DayPermit, Depends(_day_permit)]) -> Track:
+async def get_track(parts: PartsNow, ward_id: WardNow, day: Annotated[DayPermit, Depends(_day_permit)]) -> Track:
     """The fixes of one day, oldest first, at most 8,640; late ones are marked."""
     async with day.permit.reading() as conn:
         rows = await history.track(conn, parts.keys, ward_id, span_ms=day.span_ms, limit=MAX_FIXES)
