@@ -8,15 +8,14 @@ Source: docs/ARCHITECTURE.md, "Who decides"; https://docs.cedarpolicy.com/auth/a
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 import cedarpy
 from cedarpy import pst
 
-from privacy.policy.question import Decision, Entity, Moment, Question, Reason, Ref, Value
-from privacy.policy.source import NAMESPACE, PolicyError, PolicyTexts, speaks_to
+from privacy.policy.question import Decision, Question, Reason
+from privacy.policy.request import entities_of, request_of
+from privacy.policy.source import PolicyError, PolicyTexts, speaks_to
 from privacy.terms import Action
 
 DEFAULT_DENY: Final = Reason(
@@ -31,7 +30,6 @@ POLICY_ERROR: Final = Reason(
     "判定に必要な事実がそろわないため、お断りします。",
     "Refused: a fact that the rules need is missing or malformed.",
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Engine:
@@ -75,7 +73,7 @@ class Engine:
         """Return the answer with the policies that decided; a question that does not fit the schema is refused."""
         try:
             result = self._ask(question)
-        except ValueError:  # Cedar: an attribute is missing, unknown, or of another type
+        except (ValueError, OverflowError):  # an attribute is missing, unknown, of another type, or out of range
             return self._fault()
         found = result.diagnostics
         if found.errors or result.decision is cedarpy.Decision.NoDecision:
@@ -86,16 +84,9 @@ class Engine:
         return Decision(result.allowed, reasons, self.policy_set, obligations)
 
     def _ask(self, question: Question) -> cedarpy.AuthzResult:
-        request = {
-            "principal": _uid(question.principal.ref),
-            "action": {"type": f"{NAMESPACE}::Action", "id": question.action.value},
-            "resource": _uid(question.resource.ref),
-            "context": {name: _json(value) for name, value in question.context.items()},
-        }
-        entities = [_entity(one) for one in (question.principal, question.resource, *question.others)]
         # Without the schema, rules over groups of actions and enumerated entities would silently not apply.
-        known = cedarpy.Entities.from_json_str(json.dumps(entities), self._schema)
-        return cedarpy.is_authorized(request, self._policies[question.action], known, self._schema)
+        known = cedarpy.Entities.from_json_str(entities_of(question), self._schema)
+        return cedarpy.is_authorized(request_of(question), self._policies[question.action], known, self._schema)
 
     def _fault(self) -> Decision:
         self.errors += 1
@@ -106,26 +97,3 @@ def _of_action(parsed: pst.PolicySet, action: Action) -> cedarpy.PolicySet:
     """Return the policies whose scope has `action` in it: the others never match, and asking them takes time."""
     speaking = {name: tree for name, tree in parsed.static_policies.items() if speaks_to(tree, action)}
     return cedarpy.PolicySet.from_pst(pst.PolicySet({}, speaking, ()))
-
-
-def _uid(ref: Ref) -> dict[str, str]:
-    return {"type": f"{NAMESPACE}::{ref.type}", "id": ref.id}
-
-
-def _entity(entity: Entity) -> dict[str, object]:
-    attributes = {name: _json(value) for name, value in entity.attributes.items()}
-    return {"uid": _uid(entity.ref), "attrs": attributes, "parents": []}
-
-
-def _json(value: Value) -> object:
-    """Return Cedar's JSON of a value."""
-    if isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Ref):
-        return {"__entity": _uid(value)}
-    if isinstance(value, Moment):
-        moment = (_EPOCH + timedelta(milliseconds=value.ms)).isoformat(timespec="milliseconds")
-        return {"__extn": {"fn": "datetime", "arg": moment.replace("+00:00", "Z")}}
-    if isinstance(value, frozenset):
-        return [_json(one) for one in value]
-    return {name: _json(one) for name, one in value.items()}
