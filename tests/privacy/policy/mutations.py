@@ -1,4 +1,4 @@
-"""Every small damage to a policy: a condition dropped, a comparison turned, a list one shorter or longer, a scope wider."""
+"""Every small damage to a policy: a condition dropped, a comparison turned, a list or number changed, a wider scope."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def of_policy(tree: pst.Template) -> Iterator[tuple[str, pst.Template]]:
         yield f"clause {number} turned round", replace(tree, clauses=(*before, turned, *after))
         for what, expression in of_expression(clause.expr):
             yield f"clause {number}: {what}", replace(tree, clauses=(*before, replace(clause, expr=expression), *after))
-    if isinstance(tree.principal, pst.ScopeIs):
+    if isinstance(tree.principal, pst.ScopeIs) and not any(reads_asker(one.expr) for one in tree.clauses):
+        # Where a condition compares the one who asks, its type is fixed twice: the scope says nothing new.
         yield "anybody", replace(tree, principal=pst.ScopeAny())
     if isinstance(tree.action, pst.ActionIn):
         for number, action in enumerate(tree.action.entities):
@@ -67,21 +68,32 @@ def _of_binary(node: pst.BinaryOp) -> Iterator[tuple[str, pst.Expr]]:
 
 def names(node: object) -> frozenset[str]:
     """Return the attributes that an expression, clause or policy reads."""
+    own = frozenset[str]()
     if isinstance(node, pst.GetAttr):
-        return frozenset({node.attr}) | names(node.base)
-    if isinstance(node, pst.HasAttr):
-        return frozenset(node.attrs) | names(node.base)
-    if isinstance(node, pst.UnaryOp):
-        return names(node.arg)
-    if isinstance(node, pst.BinaryOp):
-        return names(node.left) | names(node.right)
-    if isinstance(node, pst.Set):
-        return frozenset[str]().union(*(names(one) for one in node.elements))
-    if isinstance(node, pst.When | pst.Unless):
-        return names(node.expr)
+        own = frozenset({node.attr})
+    elif isinstance(node, pst.HasAttr):
+        own = frozenset(node.attrs)
+    return own.union(*(names(one) for one in _parts(node)))
+
+
+def _parts(node: object) -> tuple[object, ...]:
     if isinstance(node, pst.Template):
-        return frozenset[str]().union(*(names(one) for one in node.clauses))
-    return frozenset()
+        return node.clauses
+    if isinstance(node, pst.When | pst.Unless):
+        return (node.expr,)
+    if isinstance(node, pst.GetAttr | pst.HasAttr | pst.Is):
+        return (node.base,)
+    if isinstance(node, pst.BinaryOp):
+        return (node.left, node.right)
+    return (node.arg,) if isinstance(node, pst.UnaryOp) else node.elements if isinstance(node, pst.Set) else ()
+
+
+def reads_asker(node: object) -> bool:
+    """Return whether a policy, clause or expression looks at who asks."""
+    if isinstance(node, pst.Template) and isinstance(node.principal, pst.ScopeIs):
+        return True
+    is_asker = isinstance(node, pst.Var) and node.name == "principal"
+    return is_asker or any(reads_asker(one) for one in _parts(node))
 
 
 def _short(node: pst.Expr) -> str:

@@ -199,28 +199,39 @@ def _steps(facts: CaseFacts) -> Iterator[tuple[str, Question]]:
 
 
 def _emergency() -> Iterator[tuple[str, Question]]:
-    asked = replace(EMERGENCY, steps_by=(), emergency_at_ms=None)
-    yield "submit in an emergency", of_case(OFFICER, Action.SUBMIT_CASE, asked)
-    for facts in (asked, replace(MISSING, has_report=False), replace(TRAFFIC, papers=frozenset()), DISASTER):
-        hurried = replace(facts, state=State.SUBMITTED)
-        yield f"release {facts.purpose.value}", of_case(SUPERVISOR, Action.RELEASE_EMERGENCY, hurried)
-    running = replace(EMERGENCY, is_export_right=True, has_undertaking=True, release_until_ms=NOW_MS + HOUR_MS)
-    yield "export in an emergency", of_case(HANDLER, Action.EXPORT_FOOTAGE, replace(running, state=State.APPROVED))
-    yield "sign in an emergency", of_case(OFFICER, Action.SIGN_UNDERTAKING, replace(running, state=State.READY))
-    released = replace(running, state=State.RELEASED)
-    yield "view in an emergency", of_case(OFFICER, Action.VIEW_FOOTAGE, released)
-    ratified = replace(
-        released,
-        emergency_at_ms=NOW_MS - 99 * HOUR_MS,
-        steps_by=(*EMERGENCY.steps_by, (Step.RATIFY, Role.MANAGER, "c")),
-    )
-    yield "view once ratified", of_case(OFFICER, Action.VIEW_FOOTAGE, ratified)
-    with_papers = replace(released, papers=CRIME.papers)
-    yield "ratify", of_case(MANAGER, Action.RATIFY_CASE, with_papers)
-    late = replace(released, emergency_at_ms=NOW_MS - 24 * HOUR_MS)
+    """Give the questions of a case in an emergency, without its papers until it is ratified."""
+    for facts in (CRIME, MISSING, TRAFFIC, DISASTER):
+        asked = replace(facts, is_emergency=True, has_report=False, papers=frozenset[str]())
+        yield from _hurried(asked, replace(asked, has_report=True, papers=facts.papers))
+    late = replace(EMERGENCY, state=State.RELEASED, emergency_at_ms=NOW_MS - 24 * HOUR_MS)
     yield "revoke", of_case(CLERK, Action.END_CASE, late, step=_step(Step.REVOKE))
     approved = replace(RELEASED, is_emergency=True)
     yield "view an emergency that was approved by three", of_case(OFFICER, Action.VIEW_FOOTAGE, approved)
+
+
+def _hurried(asked: CaseFacts, with_papers: CaseFacts) -> Iterator[tuple[str, Question]]:
+    name = asked.purpose.value
+    yield f"submit {name} in an emergency", of_case(OFFICER, Action.SUBMIT_CASE, asked)
+    yield f"release {name}", of_case(SUPERVISOR, Action.RELEASE_EMERGENCY, replace(asked, state=State.SUBMITTED))
+    running = replace(
+        asked,
+        state=State.APPROVED,
+        emergency_at_ms=NOW_MS - 23 * HOUR_MS,
+        steps_by=((Step.EMERGENCY, Role.SUPERVISOR, "b"),),
+    )
+    yield f"export {name} in an emergency", of_case(HANDLER, Action.EXPORT_FOOTAGE, running)
+    ready = replace(running, state=State.READY, is_export_right=True)
+    yield f"sign {name} in an emergency", of_case(OFFICER, Action.SIGN_UNDERTAKING, ready)
+    released = replace(
+        ready, state=State.RELEASED, has_undertaking=True, release_until_ms=NOW_MS + 1, may_download=True
+    )
+    for action in (Action.VIEW_FOOTAGE, Action.DOWNLOAD_FOOTAGE):
+        yield f"{action} of {name} in an emergency", of_case(OFFICER, action, released)
+    took = (*released.steps_by, (Step.RATIFY, Role.MANAGER, "c"))
+    ratified = replace(released, emergency_at_ms=NOW_MS - 99 * HOUR_MS, steps_by=took)
+    yield f"view {name} once ratified", of_case(OFFICER, Action.VIEW_FOOTAGE, ratified)
+    papered = replace(released, papers=with_papers.papers, has_report=True)
+    yield f"ratify {name}", of_case(MANAGER, Action.RATIFY_CASE, papered)
 
 
 def _ends() -> Iterator[tuple[str, Question]]:
@@ -253,6 +264,9 @@ def _more_cases() -> Iterator[tuple[str, Question]]:
     unlisted = replace(ON_WARRANT, purpose=Purpose.TRAFFIC_ACCIDENT)
     rules = {**RULES.record(), "purposes": frozenset[Ref](), "gates": frozenset[str]()}
     yield "traffic on a warrant, purpose not listed", of_case(OFFICER, Action.SUBMIT_CASE, unlisted, ordinance=rules)
+    lenient = {**RULES.record(), "planningNeedsWarrant": False}
+    planned = replace(CRIME, has_occurred=False)
+    yield "planned, where that needs no warrant", of_case(OFFICER, Action.SUBMIT_CASE, planned, ordinance=lenient)
     large = replace(CRIME, state=State.CHECKED, steps_by=THREE[:2], cameras=51, has_reason=True)
     yield "approve more cameras than the board's", of_case(MANAGER, Action.APPROVE_CASE, large)
     yield (
@@ -311,3 +325,26 @@ def _others() -> Iterator[tuple[str, Question]]:
 
 ALLOWED: Final[Mapping[str, Question]] = dict([*_more_cases(), *_emergency(), *_ends(), *_others()])
 """Questions that are all allowed, by name: every policy that permits, on every path."""
+
+
+def _refused() -> Iterator[tuple[str, Question]]:
+    for facts in (CRIME, MISSING, TRAFFIC):
+        bare = replace(facts, is_emergency=True, has_report=False, papers=frozenset[str]())
+        for name, question in _steps(bare):
+            if question.action in {Action.PREPARE_CASE, Action.CHECK_CASE, Action.APPROVE_CASE}:
+                yield f"{name} without papers", question
+        running = replace(
+            bare,
+            state=State.RELEASED,
+            emergency_at_ms=NOW_MS - HOUR_MS,
+            steps_by=((Step.EMERGENCY, Role.SUPERVISOR, "b"),),
+        )
+        yield f"ratify {facts.purpose.value} without papers", of_case(MANAGER, Action.RATIFY_CASE, running)
+    for name, question in _steps(replace(MISSING, is_found=True)):
+        yield f"{name} who was found", question
+    for action in (Action.SIGN_UNDERTAKING, Action.VIEW_FOOTAGE, Action.DOWNLOAD_FOOTAGE):
+        yield f"{action} undecided", of_case(OFFICER, action, replace(RELEASED, steps_by=()))
+
+
+REFUSED: Final[Mapping[str, Question]] = dict(_refused())
+"""Questions that are all refused, and lie where a single change of one that is allowed does not reach."""

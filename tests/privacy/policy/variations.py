@@ -131,17 +131,20 @@ FACTS: Final[Mapping[str, Mapping[str, tuple[Choice, ...]]]] = {
 """Type to attribute to the values that rules tell apart; the test of the schema holds them complete."""
 
 
-def neighbours(question: Question, names: Container[str] | None = None) -> Iterator[Question]:
-    """Give the question with each single fact changed (only those in `names`, if given), and by everybody else."""
-    for asker in ASKERS:
-        yield replace(question, principal=asker)
-    for place, name, choice in _places(question):
-        if names is None or name in names:
-            yield changed(question, place, name, choice)
+def by_others(question: Question) -> Iterator[Question]:
+    """Give the question as everybody else asks it."""
+    return (replace(question, principal=asker) for asker in ASKERS if asker != question.principal)
+
+
+def neighbours(question: Question, names: Container[str]) -> Iterator[Question]:
+    """Give the question with each single one of the named facts changed."""
+    return (changed(question, *place) for place in _places(question) if place[1] in names)
 
 
 def changed(question: Question, place: str, name: str, choice: Choice) -> Question:
-    """Return the question with one fact changed; `place`: "resource", "context", "ordinance" or "case"."""
+    """Return the question with one fact changed; `place`: "resource", "context", "both", "ordinance", "case"."""
+    if place == "both":
+        return changed(changed(question, "resource", name, choice), "context", name, choice)
     if place == "resource":
         return replace(question, resource=_entity(question.resource, name, choice))
     if place == "case":
@@ -173,6 +176,8 @@ def _places(question: Question) -> Iterator[tuple[str, str, Choice]]:
         ("ordinance", ORDINANCE),
         *(("case", FACTS[one.ref.type]) for one in question.others),
     ]
+    if question.resource.attributes.get("purpose") == question.context["purpose"]:
+        pools.append(("both", {"purpose": _PURPOSES}))  # one alone would only be a question for another purpose
     for place, pool in pools:
         for name, choices in pool.items():
             yield from ((place, name, choice) for choice in choices)
