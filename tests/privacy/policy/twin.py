@@ -172,7 +172,7 @@ def _is_ratified(thing: Mapping[str, Any]) -> bool:
 
 
 def _clock_is_out(a: Asked) -> bool:
-    if not a.thing["emergency"] or a.thing.get("approveBy") is not None or _is_ratified(a.thing):
+    if not a.thing["emergency"] or _are_three(a.thing) or _is_ratified(a.thing):
         return False
     return _hours_since(a, "emergencyAt", "emergencyHours") is not True
 
