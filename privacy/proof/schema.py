@@ -55,12 +55,14 @@ class Schema:
     Attributes:
         enums: enumerated entity type to its ids.
         members: entity or record type to its members.
+        entities: names of the entity types that are not enumerated.
         environments: every kind of question there is.
         context: name of the context's record type.
     """
 
     enums: Mapping[str, tuple[str, ...]]
     members: Mapping[str, Mapping[str, Member]]
+    entities: frozenset[str]
     environments: tuple[Environment, ...]
     context: str
 
@@ -76,6 +78,7 @@ class Schema:
             raise PolicyError("the schema is not one namespace Mimamori")
         enums: dict[str, tuple[str, ...]] = {}
         members: dict[str, Mapping[str, Member]] = {}
+        entities: set[str] = set()
         environments: list[Environment] = []
         contexts: set[str] = set()
         for found in _statements(whole["body"]):
@@ -83,6 +86,7 @@ class Schema:
                 enums[found["enum"]] = tuple(re.findall(r'"([^"]+)"', found["words"]))
             elif found["entity"]:
                 members[found["entity"]] = _members(found["facts"] or "")
+                entities.add(found["entity"])
             elif found["record"]:
                 members[found["record"]] = _members(found["members"])
             else:
@@ -90,7 +94,7 @@ class Schema:
                 contexts.add(found["context"])
         if len(contexts) != 1:
             raise PolicyError("actions differ in the type of their context")
-        return cls(enums, members, tuple(environments), contexts.pop())
+        return cls(enums, members, frozenset(entities), tuple(environments), contexts.pop())
 
 
 def _statements(body: str) -> Iterator[re.Match[str]]:

@@ -12,7 +12,7 @@ Source: the approach is Cedar's own analysis, https://arxiv.org/abs/2403.04651, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import z3
 from cedarpy import pst
 
 from privacy.policy.source import Policy, PolicyError, speaks_to
-from privacy.proof.schema import Environment, Schema
+from privacy.proof.schema import Environment, Member, Schema
 from privacy.terms import Action
 
 _INTEGERS: Final = frozenset({"Long", "datetime", "duration"})
@@ -131,18 +131,26 @@ class Translator:
             conditions.append(met if isinstance(clause, pst.When) else z3.Not(met))
         return z3.And(conditions)
 
+    def term(self, path: str) -> Term:
+        """Return the term at a path such as "resource.purpose"."""
+        return self._of(_expression(path))
+
     def at(self, path: str) -> z3.ExprRef:
-        """Return the value at a path such as "resource.purpose"."""
-        return self._of(_expression(path)).value
+        """Return the value at a path."""
+        return self.term(path).value
+
+    def members(self, path: str) -> Mapping[str, Member]:
+        """Return the members of what is at a path."""
+        return self.world.schema.members[self.term(path).type]
 
     def has(self, path: str) -> z3.BoolRef:
         """Return whether the last step of a path is there."""
         base, _, name = path.rpartition(".")
-        return self._presence(self._of(_expression(base)), name)
+        return self.presence(self.term(base), name)
 
     def one_of(self, path: str, *names: str) -> z3.BoolRef:
         """Return whether the enumerated entity or text at a path is one of these."""
-        term = self._of(_expression(path))
+        term = self.term(path)
         is_text = term.type == "String"
         known = [self.world.string(one) if is_text else self.world.constant(term.type, one) for one in names]
         return z3.Or([term.value == one.value for one in known])
@@ -171,7 +179,7 @@ class Translator:
         if isinstance(node, pst.BoolLit | pst.LongLit | pst.StringLit | pst.EntityLit):
             return self._literal(node)
         if isinstance(node, pst.GetAttr):
-            return self._attribute(self._of(node.base), node.attr)
+            return self.attribute(self._of(node.base), node.attr)
         if isinstance(node, pst.HasAttr):
             return self._has(node)
         if isinstance(node, pst.Is):
@@ -210,12 +218,14 @@ class Translator:
             return Term(z3.StringVal(node.value.id), "Action")
         return self.world.constant(node.value.type.basename, node.value.id)
 
-    def _attribute(self, base: Term, name: str) -> Term:
+    def attribute(self, base: Term, name: str) -> Term:
+        """Return an attribute, whether it is there or not."""
         member = self.world.schema.members[base.type][name]
         function = z3.Function(f"{base.type}.{name}", self.world.sort(base.type), self.world.sort(member.type))
         return Term(function(base.value), member.type)
 
-    def _presence(self, base: Term, name: str) -> z3.BoolRef:
+    def presence(self, base: Term, name: str) -> z3.BoolRef:
+        """Return whether an attribute is there."""
         member = self.world.schema.members[base.type].get(name)
         if member is None or not member.is_optional:
             return z3.BoolVal(member is not None)
@@ -224,7 +234,7 @@ class Translator:
     def _has(self, node: pst.HasAttr) -> Term:
         if len(node.attrs) != 1:
             raise PolicyError("`has` over a path is not understood")
-        return Term(self._presence(self._of(node.base), node.attrs[0]), "Bool")
+        return Term(self.presence(self._of(node.base), node.attrs[0]), "Bool")
 
     def _set(self, terms: list[Term]) -> Term:
         total = z3.EmptySet(self.world.sort(terms[0].type))

@@ -8,6 +8,8 @@ from typing import Final
 
 from cedarpy import pst
 
+from privacy.proof.difference import parts, reads
+
 _TURNED: Final[dict[pst.BinaryOpName, tuple[pst.BinaryOpName, ...]]] = {
     "eq": ("not_eq",),
     "not_eq": ("eq",),
@@ -66,35 +68,13 @@ def _of_binary(node: pst.BinaryOp) -> Iterator[tuple[str, pst.Expr]]:
     yield from ((what, replace(node, right=right)) for what, right in of_expression(node.right))
 
 
-def names(node: object) -> frozenset[str]:
-    """Return the attributes that an expression, clause or policy reads."""
-    own = frozenset[str]()
-    if isinstance(node, pst.GetAttr):
-        own = frozenset({node.attr})
-    elif isinstance(node, pst.HasAttr):
-        own = frozenset(node.attrs)
-    return own.union(*(names(one) for one in _parts(node)))
-
-
-def _parts(node: object) -> tuple[object, ...]:
-    if isinstance(node, pst.Template):
-        return node.clauses
-    if isinstance(node, pst.When | pst.Unless):
-        return (node.expr,)
-    if isinstance(node, pst.GetAttr | pst.HasAttr | pst.Is):
-        return (node.base,)
-    if isinstance(node, pst.BinaryOp):
-        return (node.left, node.right)
-    return (node.arg,) if isinstance(node, pst.UnaryOp) else node.elements if isinstance(node, pst.Set) else ()
-
-
 def reads_asker(node: object) -> bool:
     """Return whether a policy, clause or expression looks at who asks."""
     if isinstance(node, pst.Template) and isinstance(node.principal, pst.ScopeIs):
         return True
     is_asker = isinstance(node, pst.Var) and node.name == "principal"
-    return is_asker or any(reads_asker(one) for one in _parts(node))
+    return is_asker or any(reads_asker(one) for one in parts(node))
 
 
 def _short(node: pst.Expr) -> str:
-    return ", ".join(sorted(names(node))) or type(node).__name__
+    return ", ".join(sorted(reads(node))) or type(node).__name__

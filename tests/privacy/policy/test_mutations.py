@@ -15,6 +15,7 @@ from cedarpy import pst
 
 from privacy.policy.request import entities_of, request_of
 from privacy.policy.source import Policy, PolicyTexts, speaks_to
+from privacy.proof.difference import reads
 from tests.privacy.policy import mutations, twin
 from tests.privacy.policy.questions import ALLOWED, REFUSED
 from tests.privacy.policy.variations import by_others, neighbours
@@ -41,7 +42,7 @@ class Corpus:
     def __init__(self, policy: Policy) -> None:
         self._name = policy.reason.policy
         bases = (*ALLOWED.values(), *REFUSED.values())
-        names, is_by_others = mutations.names(policy.tree), mutations.reads_asker(policy.tree)
+        names, is_by_others = reads(policy.tree), mutations.reads_asker(policy.tree)
         self._questions = [
             one
             for base in bases

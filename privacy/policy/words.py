@@ -1,0 +1,158 @@
+"""What the words of the policies mean in Japanese and English: for the people who read them, not for deciding.
+
+Source: privacy/policies/mimamori.cedarschema; a test holds the lists complete.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from privacy.terms import Action
+
+
+class Word(NamedTuple):
+    """A word in both languages."""
+
+    ja: str
+    en: str
+
+
+SUBJECT: Final = {
+    "family": Word("家族", "The family"),
+    "police": Word("警察など提供を受ける機関", "Police and other recipients"),
+    "city": Word("市役所", "City hall"),
+    "provider": Word("保守事業者", "The provider"),
+    "volunteer": Word("ボランティア", "Volunteers"),
+    "board": Word("審議会", "The review board"),
+    "public": Word("誰でも", "Everybody"),
+    "purpose": Word("映像の目的・根拠・書面", "Footage: purpose, basis, papers"),
+    "footage": Word("映像の決定と引渡し", "Footage: decision and release"),
+    "never": Word("変わらない禁止", "What never changes"),
+}
+"""A file of policies to what it is about, in reading order."""
+ASKER: Final = {
+    "Guardian": Word("保護者", "a guardian"),
+    "Watched": Word("見守られる本人", "the person watched over"),
+    "Volunteer": Word("ボランティア", "a volunteer"),
+    "Officer": Word("警察官など", "an officer"),
+    "Handler": Word("取扱者", "a handler"),
+    "Supervisor": Word("取扱責任者", "a supervisor"),
+    "Manager": Word("管理責任者", "a manager"),
+    "Provider": Word("保守事業者", "a provider"),
+    "BoardMember": Word("審議会委員", "a board member"),
+    "Visitor": Word("誰でも", "anybody"),
+    "Clerk": Word("システム", "the system"),
+}
+ACTION: Final = {
+    Action.VIEW_WARD: Word("見守り対象者の名前を見る", "see who is watched over"),
+    Action.VIEW_PLACE: Word("今の位置を見る", "see the place"),
+    Action.VIEW_TRACK: Word("足あとを見る", "see the track"),
+    Action.VIEW_EVENTS: Word("できごとを見る", "see the events"),
+    Action.VIEW_LOOK_UPS: Word("照会の記録を見る", "see who looked"),
+    Action.LOOK_UP_WARD: Word("連絡先を照会する", "look up a person"),
+    Action.VIEW_TAG_HISTORY: Word("タグの検知履歴を見る", "see tag history"),
+    Action.HOLD_LOOK_UP: Word("照会の記録の開示を延ばす", "hold back a look-up"),
+    Action.SUBMIT_CASE: Word("提供依頼を提出する", "submit a case"),
+    Action.VIEW_CASE: Word("提供依頼を読む", "read a case"),
+    Action.PREPARE_CASE: Word("提供依頼を確認する", "prepare a case"),
+    Action.CHECK_CASE: Word("提供依頼を審査する", "check a case"),
+    Action.APPROVE_CASE: Word("提供依頼を承認する", "approve a case"),
+    Action.REFUSE_CASE: Word("提供依頼を拒否する", "refuse a case"),
+    Action.WITHDRAW_CASE: Word("提供依頼を取り下げる", "withdraw a case"),
+    Action.RELEASE_EMERGENCY: Word("緊急の引渡しを決める", "release in an emergency"),
+    Action.RATIFY_CASE: Word("緊急の引渡しを追認する", "ratify an emergency"),
+    Action.END_CASE: Word("提供依頼を終わらせる", "end a case"),
+    Action.EXPORT_FOOTAGE: Word("映像を書き出す", "export footage"),
+    Action.SIGN_UNDERTAKING: Word("誓約する", "sign the undertaking"),
+    Action.VIEW_FOOTAGE: Word("映像を見る", "view footage"),
+    Action.DOWNLOAD_FOOTAGE: Word("映像を取得する", "download footage"),
+    Action.CERTIFY_RETURN: Word("返却・廃棄を証明する", "certify the return"),
+    Action.EXTEND_RETURN: Word("返却期限を延ばす", "extend the return date"),
+    Action.ANSWER_FEEDBACK: Word("役立ったかを答える", "answer whether it was of use"),
+    Action.CHANGE_MASK: Word("マスクを変える", "change a mask"),
+    Action.GO_LIVE: Word("カメラの運用を始める", "let a camera go live"),
+    Action.OPEN_GATE: Word("新しい目的・センサ・機能を開く", "open a gate"),
+    Action.REGISTER_AGENCY: Word("提供先を登録する", "register a recipient"),
+    Action.DECLARE_DISASTER: Word("災害を宣言する", "declare a disaster"),
+    Action.VIEW_DEVICES: Word("機器の状態を見る", "see the devices"),
+    Action.READ_AUDIT: Word("監査記録を読む", "read the audit log"),
+    Action.VIEW_REPORT: Word("報告・台帳を見る", "see a report"),
+    Action.VIEW_STATISTIC: Word("統計を見る", "see a statistic"),
+    Action.VIEW_RECEIPTS: Word("届けた件数を見る", "see what one's phone delivered"),
+}
+FACT: Final = {
+    "account": Word("アカウント", "account"),
+    "agency": Word("所属", "agency"),
+    "approveBy": Word("承認した者", "approved by"),
+    "barred": Word("支援措置の相手方", "barred"),
+    "basis": Word("根拠", "basis"),
+    "boardCameras": Word("審議会に回す台数", "cameras for the board"),
+    "by": Word("照会した者", "looked up by"),
+    "cameras": Word("カメラの台数", "cameras"),
+    "case": Word("依頼", "case"),
+    "checkBy": Word("審査した者", "checked by"),
+    "disasterHours": Word("災害の時間（条例）", "hours of a disaster"),
+    "disasterUntil": Word("災害の終わり", "end of the disaster"),
+    "emergency": Word("緊急", "emergency"),
+    "emergencyAt": Word("緊急の決定の時", "released in an emergency at"),
+    "emergencyBy": Word("緊急の決定をした者", "released in an emergency by"),
+    "emergencyHours": Word("緊急の時間（条例）", "hours of an emergency"),
+    "exportRight": Word("ハッシュの一致", "right hashes"),
+    "found": Word("発見済み", "found"),
+    "from": Word("時間帯の始め", "window from"),
+    "gate": Word("審議会の門", "gate"),
+    "gates": Word("審議会の門", "gates"),
+    "guardians": Word("保護者", "guardians"),
+    "hasBasis": Word("法的根拠の記録", "legal basis on record"),
+    "hasChecklist": Word("点検表", "checklist"),
+    "hasConsultation": Word("協議の記録", "consultation record"),
+    "hasMask": Word("有効なマスク", "valid mask"),
+    "hasNotice": Word("公告の記録", "notice record"),
+    "hasOccurred": Word("発生済み", "has occurred"),
+    "hasOffence": Word("罪名", "offence named"),
+    "hasOpinion": Word("審議会の意見", "board opinion"),
+    "hasReason": Word("書面の理由", "written reason"),
+    "hasReport": Word("届出", "report"),
+    "hasSign": Word("標示の記録", "sign record"),
+    "hasUndertaking": Word("誓約", "undertaking"),
+    "hasWarrant": Word("令状の番号", "warrant number"),
+    "k": Word("最少人数", "fewest people"),
+    "kept": Word("全部が保存・凍結", "all kept or frozen"),
+    "lastConfirmed": Word("最後の確認", "last confirmed"),
+    "leadHours": Word("さかのぼれる時間（条例）", "hours before the last sighting"),
+    "longestMs": Word("最長の時間帯", "longest window"),
+    "maxCameras": Word("台数の上限（条例）", "most cameras"),
+    "maxHours": Word("時間の上限（条例）", "most hours"),
+    "mayDownload": Word("持出しの承認", "approved for download"),
+    "missingKind": Word("特異行方不明者の類型", "kind of missing person"),
+    "noised": Word("ノイズ", "noise"),
+    "noticeOn": Word("公告日", "day of notice"),
+    "now": Word("今", "now"),
+    "officer": Word("名指しされた警察官", "named officer"),
+    "ordinance": Word("条例の数値", "ordinance"),
+    "papers": Word("書面", "papers"),
+    "planningNeedsWarrant": Word("計画段階に令状が要る（条例）", "planning needs a warrant"),
+    "prepareBy": Word("確認した者", "prepared by"),
+    "provider": Word("担当の事業者", "provider"),
+    "published": Word("公表済み", "published"),
+    "purpose": Word("目的", "purpose"),
+    "purposes": Word("条例の目的", "purposes of the ordinance"),
+    "ratifyBy": Word("追認した者", "ratified by"),
+    "reference": Word("相談の番号", "reference"),
+    "registered": Word("登録済み", "registered"),
+    "releaseUntil": Word("引渡しの期限", "release until"),
+    "self": Word("本人", "the person"),
+    "state": Word("段階", "state"),
+    "step": Word("手続き", "step"),
+    "tagWard": Word("タグの対象者", "ward of the tag"),
+    "until": Word("時間帯・期限の終わり", "until"),
+    "volunteer": Word("届けた人", "volunteer"),
+    "withinPurpose": Word("カメラの設置目的の内", "within the cameras' purpose"),
+}
+OBLIGATION: Final = {
+    "board_sample": Word("審議会の点検に加える", "goes to the board's next sample"),
+    "family_log": Word("家族の記録に残す", "appears in the family's log"),
+    "freeze": Word("時間帯を凍結する", "freezes the window"),
+    "log_opening": Word("開くたびに記録する", "logs every opening"),
+    "tell_board": Word("審議会に知らせる", "tells the board"),
+}
