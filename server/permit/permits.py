@@ -106,8 +106,8 @@ class Permits:
 
     def __init__(self, warden: Pool, engine: Decider, settings: PermitSettings) -> None:
         self._warden = warden
-        self._engine = engine
-        self._settings = settings
+        self.engine = engine
+        self.settings = settings
         self._kept: OrderedDict[tuple[bytes, Wish], Grant] = OrderedDict()
 
     async def of_ward(self, asker: Asker, ward_id: str, action: Action, *, span_ms: tuple[int, int] = EVER) -> Grant:
@@ -131,7 +131,7 @@ class Permits:
         """Return the right that is wished for; see `of_ward`."""
         key = (asker.session or b"", wanted)
         kept = self._kept.get(key)
-        if kept is not None and kept.expires_ms > self._settings.now_ms():
+        if kept is not None and kept.expires_ms > self.settings.now_ms():
             return kept
         self._kept.pop(key, None)
         grant = await self._decide(asker, wanted)
@@ -183,7 +183,7 @@ class Permits:
         return await self.of(asker, STREAM)
 
     async def _decide(self, asker: Asker, wanted: Wish) -> Grant:
-        now = Moments(self._settings.now_ms(), self._settings.town.now_ms())
+        now = Moments(self.settings.now_ms(), self.settings.town.now_ms())
         async with relation.deciding(self._warden) as conn:
             who = await relation.signed_in(conn, asker.account, asker.session or b"", now=now)
             if who is None:
@@ -233,7 +233,7 @@ class Permits:
             {
                 "purpose": Ref("Purpose", purpose.value),
                 "now": Moment(case.now.wall_ms),
-                "ordinance": self._settings.ordinance.record(),
+                "ordinance": self.settings.ordinance.record(),
                 **case.wanted.context,
             },
         )
@@ -244,17 +244,17 @@ class Permits:
         noun = case.wanted.kind.split(".", 1)[0]
         kind = case.wanted.kind if ward.version != _NOBODY else f"{noun}.missed"
         logged = Logged(kind, purpose, case.now.wall_ms, facts, personal)
-        return await ask(conn, self._engine, case.asker, question, logged)
+        return await ask(conn, self.engine, case.asker, question, logged)
 
     def _token(self, case: _Case, seen: list[WardFacts]) -> NewToken:
         lasts_ms = min(case.wanted.lasts_ms, case.who.until_ms - case.now.wall_ms)
         for ward in seen:
             if ward.town_until_ms is not None:
-                lasts_ms = min(lasts_ms, int((ward.town_until_ms - case.now.town_ms) / self._settings.town.speed))
+                lasts_ms = min(lasts_ms, int((ward.town_until_ms - case.now.town_ms) / self.settings.town.speed))
             if ward.wall_until_ms is not None:
                 lasts_ms = min(lasts_ms, ward.wall_until_ms - case.now.wall_ms)
         if case.wanted.ward_id is None and case.who.town_next_ms is not None:
-            lasts_ms = min(lasts_ms, int((case.who.town_next_ms - case.now.town_ms) / self._settings.town.speed))
+            lasts_ms = min(lasts_ms, int((case.who.town_next_ms - case.now.town_ms) / self.settings.town.speed))
         return NewToken(
             account=case.asker.account,
             account_version=case.who.version,

@@ -217,14 +217,14 @@ async def test_a_token_issued_while_the_right_ends_is_dead_when_it_is_born(
     db: ServerConfig, pool: Pool, permits: Permits, sql: Sql
 ) -> None:
     asker = await _asker(db)
-    decide = permits._engine.decide
+    decide = permits.engine.decide
 
     def slowly(question: Any) -> Any:
         decision = decide(question)  # between the facts and the token
         sql("UPDATE guardianship SET until = now() - interval '1 second' WHERE guardian_id = 'g-1'")
         return decision
 
-    permits._engine.decide = slowly  # type: ignore[method-assign]
+    permits.engine.decide = slowly  # type: ignore[method-assign]
     grant = await permits.of_ward(asker, "w-1", Action.VIEW_PLACE)
     assert await _seen(pool, grant) == {}
 
