@@ -178,7 +178,7 @@ def _policy(file: Path) -> Policy:
 
 
 def _text_or_file(text: str) -> str:
-    return text if "+" in text else Path(text).read_text("utf-8").strip()
+    return Path(text).read_text("utf-8").strip() if Path(text).is_file() else text
 
 
 def _kept(place: str) -> str:
