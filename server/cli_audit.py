@@ -298,7 +298,9 @@ async def _standing(settings: ServerConfig) -> str:
         f"証人確認済み witnessed {witnessed.size if witnessed else 0:>12,}",
     ]
     lines += [f"証人 witness {one.name:<20} {one.state:<14} {one.size or 0:>12,}" for one in witnesses]
-    if published is not None and not published.has_quorum:
+    if not settings.ledger.policy_file:
+        lines.append("証人が設定されていません（ledger.policy_file）。No witnesses are configured")
+    elif published is not None and not published.has_quorum:
         lines.append("証人の署名が足りません。Too few witnesses have cosigned the newest checkpoint")
     return "\n".join(lines)
 

@@ -129,7 +129,8 @@ def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
     metrics_port, mail_url = _kept_or_free(kept.notify.metrics_port), _MAIL_URL.format(port=ports.smtp)
     notify = replace(kept.notify, metrics_port=metrics_port, mail_url=mail_url)
     gate = replace(kept.gate, metrics_port=_kept_or_free(kept.gate.metrics_port))
-    settings = replace(kept, http=http, broker=broker, ingest=ingest, notify=notify, gate=gate)
+    ledger = replace(kept.ledger, metrics_port=_kept_or_free(kept.ledger.metrics_port))
+    settings = replace(kept, http=http, broker=broker, ingest=ingest, notify=notify, gate=gate, ledger=ledger)
     configuration.save(settings, file)
     return settings, ports
 

@@ -132,10 +132,11 @@ class Desk:
         await asyncio.to_thread(self._write, note, has_quorum=has_quorum)
         self._note, self._has_quorum, self._published_size = note, has_quorum, head.size
         self._last_s = time.monotonic()
-        one = Published(head.size, note.whole(), len(cosigners), has_quorum, int(self.now_s() * 1000))
+        is_witnessed = has_quorum and self.policy is not None
+        one = Published(head.size, note.whole(), len(cosigners), is_witnessed, int(self.now_s() * 1000))
         await store.keep_published(conn, one)
         self.metrics.published.set(head.size)
-        if has_quorum:
+        if is_witnessed:
             self.metrics.witnessed.set(head.size)
         return answers
 
@@ -149,8 +150,9 @@ class Desk:
     def _write(self, note: Note, *, has_quorum: bool) -> None:
         octets = note.whole().encode()
         self.folder.write(CHECKPOINT, octets)
-        if has_quorum:
+        if has_quorum and self.policy is not None:
             self.folder.write(WITNESSED, octets)
+        if has_quorum:
             self.folder.add_day(self._today(), note.whole())
             self._days = {*self._days, self._today()}
 
