@@ -73,6 +73,7 @@ class Program(StrEnum):
     API = "api"
     NOTIFY = "notify"
     LEDGER = "ledger"
+    CLERK = "clerk"
     ALL = "all"
 
 
@@ -277,6 +278,8 @@ def _loop_of(program: Program) -> Callable[[ServerConfig], Coroutine[Any, Any, N
             from server.notify.loop import run  # noqa: PLC0415 - see the module's docstring
         case Program.LEDGER:
             from server.ledger.loop import run  # noqa: PLC0415 - see the module's docstring
+        case Program.CLERK:
+            from server.clerk.loop import run  # noqa: PLC0415 - see the module's docstring
         case _:
             raise ConfigError(f"{program} has no loop of its own")
     return run

@@ -220,6 +220,20 @@ class LedgerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClerkConfig:
+    """The clerk process, which does what falls due by time in requests for footage, and orders what was decided.
+
+    Attributes:
+        metrics_port: Prometheus metrics on this loopback port; 0 serves none.
+    """
+
+    metrics_port: int = 0
+
+    def __post_init__(self) -> None:
+        _check_port("clerk.metrics_port", self.metrics_port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentConfig:
     """How gateways come to their certificates, and what they are told.
 
@@ -329,6 +343,7 @@ class ServerConfig:
     notify: NotifyConfig = field(default_factory=NotifyConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    clerk: ClerkConfig = field(default_factory=ClerkConfig)
     enrolment: EnrolmentConfig = field(default_factory=EnrolmentConfig)
     oidc: OidcConfig = field(default_factory=OidcConfig)
     clock: Clock = field(default_factory=Clock)
@@ -461,7 +476,8 @@ def with_ports(settings: ServerConfig, free_port: Callable[[], int]) -> ServerCo
     notify = replace(settings.notify, metrics_port=settings.notify.metrics_port or free_port())
     gate = replace(settings.gate, metrics_port=settings.gate.metrics_port or free_port())
     ledger = replace(settings.ledger, metrics_port=settings.ledger.metrics_port or free_port())
-    return replace(settings, broker=broker, ingest=ingest, notify=notify, gate=gate, ledger=ledger)
+    clerk = replace(settings.clerk, metrics_port=settings.clerk.metrics_port or free_port())
+    return replace(settings, broker=broker, ingest=ingest, notify=notify, gate=gate, ledger=ledger, clerk=clerk)
 
 
 def save(settings: ServerConfig, file: Path) -> None:
@@ -506,6 +522,7 @@ def _sections() -> dict[str, type[Any]]:
         "notify": NotifyConfig,
         "gate": GateConfig,
         "ledger": LedgerConfig,
+        "clerk": ClerkConfig,
         "enrolment": EnrolmentConfig,
         "oidc": OidcConfig,
     }

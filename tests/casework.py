@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import hashlib
 import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,10 +26,19 @@ from server.cases.desk import CaseDesk, Upload
 from server.cases.facts import Whole
 from server.cases.office import Office
 from server.cases.steps import Wish
+from server.clerk.metrics import ClerkMetrics
+from server.clerk.room import Room
+from server.clerk.tend import sweep
 from server.config import ServerConfig
+from server.footage.exports import FOLDER
 from server.permit.ask import Asker
+from server.store import export as exports
+from server.store import order as orders
 from server.store.case import Draft, Window
+from server.store.connection import at, connect
+from server.store.order import Outcome
 from server.store.pool import Pool, make_pool
+from wire import cbor
 
 NOW_MS = 1_795_669_200_000
 """2026-11-26T05:00:00Z, two in the afternoon in Japan."""
@@ -107,6 +118,7 @@ class Hall:
     now_ms: int = NOW_MS
     profile: ordinance.Profile = field(default_factory=lambda: ordinance.load("proposal"))
     engine: Engine = field(default_factory=Engine.load)
+    metrics: ClerkMetrics = field(default_factory=ClerkMetrics)
 
     @property
     def office(self) -> Office:
@@ -163,10 +175,55 @@ class Hall:
         """What the log says, the first entry first."""
         rows = self.sql(
             """SELECT b FROM (SELECT id, convert_from(body, 'UTF8')::jsonb AS b FROM audit_entry) AS e
-               WHERE b ->> 'kind' LIKE %s ORDER BY id""",
+               WHERE b ->> 'kind' LIKE %s AND b ->> 'kind' <> 'camera.live' ORDER BY id""",
             kind,
         )
         return [row[0] for row in rows]
+
+    @property
+    def folder(self) -> Path:
+        return self.config.state_dir / FOLDER
+
+    async def look(self) -> None:
+        """Let the clerk look at all cases once."""
+        room = Room(self.office, self.folder, "http://127.0.0.1/api/v1/exports")
+        async with await connect(self.config.dsn("clerk")) as conn:
+            await sweep(conn, room, self.metrics)
+
+    async def obey(self, *, segments: int = 6, content: bytes = b"sealed", told: bytes | None = None) -> list[str]:
+        """Do what open orders want as a gateway would, and say which kinds they were; exports come whole at once."""
+        kinds = []
+        async with await connect(self.config.dsn()) as conn:
+            open_ = self.sql(
+                """SELECT g.detector_id, g.sequence, g.kind, o.export_id FROM gateway_order AS g
+                   LEFT JOIN case_order AS o USING (detector_id, sequence) WHERE g.state IN ('pending', 'sent')
+                   ORDER BY g.issued_at, g.detector_id, g.sequence"""
+            )
+            for detector, sequence, kind, export in open_:
+                kinds.append(str(kind))
+                sha256 = hashlib.sha256(content).digest()
+                if export is not None:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    (self.folder / f"{export}.age").write_bytes(content)
+                    await exports.begin(conn, export, sha256, parts=1, begun_ms=self.now_ms)
+                    await exports.settle(conn, export, sha256, len(content))
+                    self.sql("UPDATE export SET settled_at = %s WHERE id = %s", at(self.now_ms), export)
+                result = cbor.dumps({"segments": segments, "sha256": told or sha256})
+                await orders.settle(conn, detector, sequence, Outcome("done", "", result), now_ms=self.now_ms)
+        return kinds
+
+    async def work(self) -> None:
+        """Let clerk and gateways do all there is to do."""
+        await self.look()
+        while await self.obey():
+            await self.look()
+
+    async def released(self, *, mode: Any = "download") -> str:
+        """A case whose officer has signed and may open what was exported."""
+        case_id = await self.approved(mode=mode)
+        await self.work()
+        await self.take("officer", case_id, Step.UNDERTAKE)
+        return case_id
 
     def kinds(self) -> list[str]:
         return [str(entry["kind"]) for entry in self.entries()]
@@ -182,7 +239,14 @@ def found(config: ServerConfig) -> None:
                 (account, name, f"{name}さん", name, role.value, agency),
             )
         conn.execute("UPDATE account SET recipient = %s, recipient_set_at = now() WHERE id = 'o-1'", (RECIPIENT,))
+        # As if four records and an approved mask were there: how a camera goes live is tested elsewhere.
+        conn.execute("SET session_replication_role = replica")
         for gateway in ("gw-1", "gw-2"):
+            conn.execute(
+                """WITH e AS (INSERT INTO audit_entry (body) VALUES ('{"kind": "camera.live"}') RETURNING id)
+                   INSERT INTO camera_live (detector_id, live_at, entry_id) SELECT %s, now(), id FROM e""",
+                (gateway,),
+            )
             conn.execute(
                 """INSERT INTO detector_health (detector_id, state, received_at, camera, footage_from_ms)
                    VALUES (%s, 'online', now(), 'recording', %s)""",

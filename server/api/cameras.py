@@ -24,7 +24,6 @@ async def get_cameras(parts: PartsNow, asker: AskerNow) -> CameraList:
         raise problems.ProblemError(problems.NOT_FOUND)
     office = parts.cases.office
     now_ms, days = office.now_ms(), office.profile.number_of("retention_days")
-    purposes = sorted(purpose.value for purpose in office.profile.purposes)
     shown = [
         CameraShown.model_validate(
             {
@@ -35,10 +34,10 @@ async def get_cameras(parts: PartsNow, asker: AskerNow) -> CameraList:
                 "lon_deg": one.lon_deg,
                 "kept_from_ms": kept_from_ms(one, retention_days=days, now_ms=now_ms),
                 "is_recording": one.is_recording,
-                "purposes": purposes,
+                "purposes": sorted(purpose.value for purpose in purposes),
             }
         )
-        for one in await parts.cases.cameras()
+        for one, purposes in await parts.cases.cameras()
     ]
     return CameraList(cameras=shown, limits=_limits(office))
 

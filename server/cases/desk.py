@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 from privacy.cases import State
 from privacy.policy.question import Moment
-from privacy.terms import Action, Role
+from privacy.terms import Action, Purpose, Role
 from privacy.transparency.record import Fact, Record
 from server.cases import fields, papers, sealing
 from server.cases.errors import UnknownCaseError
-from server.cases.facts import Whole
+from server.cases.facts import Whole, served
 from server.cases.office import Office, logged
 from server.permit.ask import Asker, ask
-from server.store import audit, case_paper
+from server.permit.ordinance import ordinance_facts
+from server.store import audit, camera_duty, case_paper
 from server.store import camera as cameras
 from server.store import case as cases
 from server.store.camera import Camera
@@ -55,10 +56,13 @@ class CaseDesk:
     def __init__(self, office: Office, pool: Pool) -> None:
         self.office, self.pool = office, pool
 
-    async def cameras(self) -> list[Camera]:
-        """Return the cameras of the city with what they still keep."""
+    async def cameras(self) -> list[tuple[Camera, frozenset[Purpose]]]:
+        """Return the cameras that are live, with what each still keeps and may serve."""
         async with self.pool.connection() as conn:
-            return list((await cameras.cameras(conn, self.office.city)).values())
+            ordinance = await ordinance_facts(conn, self.office.profile)
+            purposes = await camera_duty.purposes_of(conn, self.office.city, served(self.office.profile, ordinance))
+            known = await cameras.cameras(conn, self.office.city, purposes)
+        return [(camera, purposes[name]) for name, camera in known.items()]
 
     async def create(self, asker: Asker, draft: Draft, windows: tuple[Window, ...]) -> Whole:
         """Return a new draft of an officer's.
@@ -204,7 +208,8 @@ class CaseDesk:
     async def _checked(
         self, conn: Connection, draft: Draft, windows: tuple[Window, ...], now_ms: int
     ) -> tuple[Draft, tuple[Window, ...]]:
-        known = await cameras.cameras(conn, self.office.city)
+        live = await camera_duty.purposes_of(conn, self.office.city, ())
+        known = await cameras.cameras(conn, self.office.city, live)
         return fields.checked(draft, windows, fields.Against(known, now_ms, self.office.zone))
 
     async def _now(self, conn: Connection, case_id: str, now_ms: int) -> Whole:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from privacy.cases import Step
+from privacy.ordinance import Profile
 from privacy.policy.entities import CaseFacts, OrdinanceFacts, principal
 from privacy.policy.question import Question, Ref, Value
-from privacy.terms import Action, Purpose, Role
+from privacy.terms import CASE_PURPOSES, Action, Purpose, Role
 from server.cases.scope import Kept, Scope, kept_of, scope
 from server.permit.ask import Asker
+from server.permit.ordinance import ordinance_facts
 from server.store import camera as cameras
+from server.store import camera_duty, case_order, case_paper, case_record, case_step, disaster
 from server.store import case as cases
-from server.store import case_order, case_paper, case_record, case_step
 from server.store.camera import Camera
 from server.store.case import CaseRow, Window
 from server.store.case_order import ExportState, OrderRow
 from server.store.case_paper import PaperRow
-from server.store.case_record import Certificate, Opening
+from server.store.case_record import Certificate, Opening, Reminder
 from server.store.case_step import StepRow
 from server.store.connection import Connection
 from wire import cbor
@@ -35,6 +37,9 @@ class Whole:
     Attributes:
         kept: of each window.
         exports: the newest of each window that has one.
+        ordinance: what the city's ordinance says, and what the board has opened by now.
+        purposes: what each live camera may serve.
+        disaster_until_ms: when the declared disaster ends that names all its cameras; None: there is none.
     """
 
     row: CaseRow
@@ -48,6 +53,8 @@ class Whole:
     undertaken_ms: int | None
     openings: Sequence[Opening] = field(default=())
     certificates: Sequence[Certificate] = field(default=())
+    reminders: Sequence[Reminder] = field(default=())
+    ordinance: OrdinanceFacts
     purposes: Mapping[str, frozenset[Purpose]] = field(default_factory=dict)
     disaster_until_ms: int | None = None
 
@@ -118,14 +125,12 @@ class Around:
 
     Attributes:
         city: id.
-        purposes: for what footage may be asked here at all.
-        retention_days: how long gateways keep footage.
+        profile: of its ordinance.
         now_ms: wall time.
     """
 
     city: str
-    purposes: frozenset[Purpose]
-    retention_days: int
+    profile: Profile
     now_ms: int
 
 
@@ -135,7 +140,9 @@ async def whole(conn: Connection, row: CaseRow, around: Around) -> Whole:
     known = await cameras.cameras(conn, around.city, {one.detector for one in windows})
     orders = await case_order.given(conn, row.id)
     exports = await case_order.exports(conn, row.id)
-    kept = kept_of(windows, known, retention_days=around.retention_days, now_ms=around.now_ms)
+    retention_days = around.profile.number_of("retention_days")
+    kept = kept_of(windows, known, retention_days=retention_days, now_ms=around.now_ms)
+    ordinance = await ordinance_facts(conn, around.profile)
     return Whole(
         row=row,
         windows=windows,
@@ -148,8 +155,23 @@ async def whole(conn: Connection, row: CaseRow, around: Around) -> Whole:
         undertaken_ms=await case_record.undertaken_ms(conn, row.id),
         openings=await case_record.openings(conn, row.id),
         certificates=await case_record.certificates(conn, row.id),
-        purposes=dict.fromkeys(known, around.purposes),
+        reminders=await case_record.reminders(conn, row.id),
+        ordinance=ordinance,
+        purposes=await camera_duty.purposes_of(conn, around.city, served(around.profile, ordinance)),
+        disaster_until_ms=await _disaster_until_ms(conn, row, around, known),
     )
+
+
+def served(profile: Profile, ordinance: OrdinanceFacts) -> frozenset[Purpose]:
+    """Return for what footage may be asked in this city: by its ordinance, or because the board opened it."""
+    opened = {purpose for purpose in CASE_PURPOSES if f"purpose:{purpose.value}" in ordinance.gates}
+    return profile.purposes | opened
+
+
+async def _disaster_until_ms(conn: Connection, row: CaseRow, around: Around, asked: Collection[str]) -> int | None:
+    if row.purpose is not Purpose.DISASTER:
+        return None
+    return await disaster.until_ms(conn, around.city, asked, now_ms=around.now_ms)
 
 
 def _with_frozen(
@@ -174,16 +196,13 @@ def _has_any(order: OrderRow) -> bool:
     return bool(told.get("segments"))
 
 
-def question(
-    asker: Asker, whole_: Whole, action: Action, *, ordinance: OrdinanceFacts, context: Mapping[str, Value]
-) -> Question:
+def question(asker: Asker, whole_: Whole, action: Action, context: Mapping[str, Value]) -> Question:
     """Return the question whether `asker` may do `action` to a case.
 
     Args:
         asker: who asks.
         whole_: the case.
         action: what.
-        ordinance: of the city.
         context: `now`, and what else the action wants to know.
     """
     purpose = {Role.OFFICER: whole_.row.purpose, Role.BOARD: Purpose.BOARD_REVIEW}.get(asker.role, Purpose.CASE_WORK)
@@ -191,5 +210,5 @@ def question(
         principal=principal(asker.role, asker.account, asker.agency),
         action=action,
         resource=whole_.facts().entity(),
-        context={"purpose": Ref("Purpose", purpose.value), "ordinance": ordinance.record(), **context},
+        context={"purpose": Ref("Purpose", purpose.value), "ordinance": whole_.ordinance.record(), **context},
     )

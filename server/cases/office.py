@@ -33,7 +33,7 @@ class Office:
         profile: the city's ordinance.
         engine: decides.
         now_ms: wall clock.
-        paper_key: of keys/papers.bin.
+        paper_key: of keys/papers.bin; the clerk has none, it reads no papers.
     """
 
     city: str
@@ -41,7 +41,7 @@ class Office:
     profile: Profile
     engine: Decider
     now_ms: Callable[[], int]
-    paper_key: bytes = field(repr=False)
+    paper_key: bytes = field(default=b"", repr=False)
 
     def days_ms(self, key: str) -> int:
         """Return a number of days of the profile in milliseconds."""
@@ -49,12 +49,11 @@ class Office:
 
     async def whole(self, conn: Connection, row: CaseRow, now_ms: int) -> Whole:
         """Return a case with all that belongs to it."""
-        around = Around(self.city, self.profile.purposes, self.profile.number_of("retention_days"), now_ms)
-        return await facts.whole(conn, row, around)
+        return await facts.whole(conn, row, Around(self.city, self.profile, now_ms))
 
     def question(self, asker: Asker, whole: Whole, action: Action, context: Mapping[str, Value]) -> Question:
         """Return a question about a case."""
-        return facts.question(asker, whole, action, ordinance=self.profile.facts(), context=context)
+        return facts.question(asker, whole, action, context)
 
     def decide(self, asker: Asker, whole: Whole, action: Action, context: Mapping[str, Value]) -> Decision:
         """Return a decision that nothing follows from, so that the log has no entry of it: what a screen offers."""

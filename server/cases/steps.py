@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from privacy.cases import ACTION_OF, ENTRY_OF, State, Step, StepError, after
 from privacy.policy.question import Decision, Moment, Reason, Value
-from privacy.terms import Action
+from privacy.terms import Action, Role
 from privacy.transparency.record import Fact
 from server.cases.errors import CaseInputError, Fault, UnknownCaseError
 from server.cases.facts import Whole
@@ -88,30 +88,35 @@ async def take(office: Office, pool: Pool, asker: Asker, case_id: str, wish: Wis
         CaseInputError: what goes with it does not fit.
     """
     async with pool.connection() as conn:
-        refused = await _take(office, conn, asker, case_id, wish)
+        await take_on(conn, office, asker, case_id, wish)
+
+
+async def take_on(conn: Connection, office: Office, asker: Asker, case_id: str, wish: Wish) -> None:
+    """Take a step on a connection of the role `warden`, or of `clerk` for what the system itself does; see `take`."""
+    async with conn.transaction():
+        refused = await _take(conn, office, asker, case_id, wish)
     if refused is not None:  # not inside: the entry of the refusal is committed
         raise refused
 
 
 async def _take(
-    office: Office, conn: Connection, asker: Asker, case_id: str, wish: Wish
+    conn: Connection, office: Office, asker: Asker, case_id: str, wish: Wish
 ) -> RefusedError | UnknownCaseError | None:
     now_ms = office.now_ms()
-    async with conn.transaction():
-        row = await cases.find(conn, case_id, is_locked=True)
-        if row is None:
-            return UnknownCaseError()
-        whole = await office.whole(conn, row, now_ms)
-        recipient = await cases.recipient_of(conn, row.officer_id) if wish.step in _APPROVING else None
-        taking = _Taking(office, whole, asker, wish, now_ms, recipient)
-        if not office.decide(asker, whole, Action.VIEW_CASE, {"now": Moment(now_ms)}).allowed:
-            await _asked(conn, taking, _state_after(taking))
-            return UnknownCaseError()
-        if _is_again(taking):
-            return None
-        if faults := tuple(_faults(taking)):
-            raise CaseInputError(faults)
-        return await _decided(conn, taking)
+    row = await cases.find(conn, case_id, is_locked=True)
+    if row is None:
+        return UnknownCaseError()
+    whole = await office.whole(conn, row, now_ms)
+    recipient = await cases.recipient_of(conn, row.officer_id) if wish.step in _APPROVING else None
+    taking = _Taking(office, whole, asker, wish, now_ms, recipient)
+    if not office.decide(asker, whole, Action.VIEW_CASE, {"now": Moment(now_ms)}).allowed:
+        await _asked(conn, taking, _state_after(taking))
+        return UnknownCaseError()
+    if _is_again(taking):
+        return None
+    if faults := tuple(_faults(taking)):
+        raise CaseInputError(faults)
+    return await _decided(conn, taking)
 
 
 async def _decided(conn: Connection, taking: _Taking) -> RefusedError | None:
@@ -221,7 +226,7 @@ async def _write(conn: Connection, taking: _Taking, state: State, entry: int) ->
         after=state,
         at_ms=taking.now_ms,
         role=taking.asker.role,
-        account=taking.asker.account,
+        account=None if taking.asker.role is Role.CLERK else taking.asker.account,
         entry=entry,
         note=wish.note.strip(),
     )
@@ -258,12 +263,19 @@ def _undertaken(taking: _Taking) -> dict[str, object]:
     return {"release_until": at(until_ms), "return_by": at(taking.return_by_ms)}
 
 
+def _revoked(taking: _Taking) -> dict[str, object]:
+    released = {} if taking.whole.row.release_until_ms is None else {"release_until": at(taking.now_ms)}
+    return {"demanded_at": at(taking.now_ms), **released}
+
+
 _APPROVING: Final = frozenset({Step.APPROVE, Step.EMERGENCY})
 _COLUMNS: Final[dict[Step, Callable[[_Taking], dict[str, object]]]] = {
     Step.SUBMIT: _submitted,
     Step.APPROVE: _approved,
     Step.EMERGENCY: _hastened,
     Step.UNDERTAKE: _undertaken,
+    Step.EXPORTED: lambda taking: {"exported_at": at(taking.now_ms)},
+    Step.REVOKE: _revoked,
     Step.RATIFY: lambda taking: {"ratified_at": at(taking.now_ms)},
     Step.FOUND: lambda taking: {"found_at": at(taking.now_ms)},
     Step.FEEDBACK: lambda taking: {"feedback": taking.wish.feedback},

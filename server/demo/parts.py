@@ -53,6 +53,7 @@ def server_parts(settings: ServerConfig, config_file: Path) -> tuple[TitledPart,
         ("ingest", "取り込み", "ingest", _counts_on("ingest", settings.ingest.metrics_port), 20.0),
         ("notify", "お知らせ", "notices", _counts_on("notify", settings.notify.metrics_port), 20.0),
         ("ledger", "監査記録", "audit log", _counts_on("ledger", settings.ledger.metrics_port), 20.0),
+        ("clerk", "映像提供の事務", "requests for footage", _counts_on("clerk", settings.clerk.metrics_port), 20.0),
         ("api", "アプリとAPI", "app and API", _is_healthy(settings.http.host, settings.http.port), 20.0),
     ]
     foreign = {"database": settings.database.url, "broker": settings.broker.url}

@@ -220,7 +220,7 @@ def _run(options: DemoOptions, told: Told) -> int:
         demo.live(prepared)
         screen.close()
         demo.drain(prepared)
-        supervisor.stop("family", "notify", "api", "ingest", "gate")
+        supervisor.stop("family", "notify", "clerk", "api", "ingest", "gate")
     finally:
         screen.close()
         supervisor.stop_all()

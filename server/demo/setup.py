@@ -25,7 +25,7 @@ _MAIL_URL: Final = "mailto://127.0.0.1:{port}?from=mimamori@example.jp&to={{to}}
 _WAVES: Final = (
     ("database", "broker"),
     ("gate",),
-    ("ingest", "notify", "ledger", "api", "family", "radio", "street"),
+    ("ingest", "notify", "ledger", "clerk", "api", "family", "radio", "street"),
     ("edge", "phones"),
 )
 """Parts that start side by side, each wave when the one before it is ready."""
@@ -130,7 +130,10 @@ def _settings(options: DemoOptions) -> tuple[ServerConfig, FamilyPorts]:
     notify = replace(kept.notify, metrics_port=metrics_port, mail_url=mail_url)
     gate = replace(kept.gate, metrics_port=_kept_or_free(kept.gate.metrics_port))
     ledger = replace(kept.ledger, metrics_port=_kept_or_free(kept.ledger.metrics_port))
-    settings = replace(kept, http=http, broker=broker, ingest=ingest, notify=notify, gate=gate, ledger=ledger)
+    clerk = replace(kept.clerk, metrics_port=_kept_or_free(kept.clerk.metrics_port))
+    settings = replace(
+        kept, http=http, broker=broker, ingest=ingest, notify=notify, gate=gate, ledger=ledger, clerk=clerk
+    )
     configuration.save(settings, file)
     return settings, ports
 

@@ -31,21 +31,14 @@ class Camera:
         return self.state in {"recording", "blind"}
 
 
-async def cameras(conn: Connection, city: str, ids: Collection[str] | None = None) -> dict[str, Camera]:
-    """Return the cameras of a city that are in force, by id.
-
-    Args:
-        conn: of a role that may read detectors.
-        city: id.
-        ids: of these alone, also where a gateway no longer tells of a camera; None: of all that tell of one.
-    """
+async def cameras(conn: Connection, city: str, ids: Collection[str]) -> dict[str, Camera]:
+    """Return those of a city's gateways that are named, by id, also where one no longer tells of a camera."""
     cursor = await conn.execute(
         """SELECT d.id, d.label_ja, d.label_en, d.lat_deg, d.lon_deg, coalesce(h.camera, ''), h.footage_from_ms
            FROM detector AS d LEFT JOIN detector_health AS h ON h.detector_id = d.id
-           WHERE d.city_id = %(city)s AND (%(ids)s::text[] IS NOT NULL AND d.id = ANY(%(ids)s)
-                 OR %(ids)s::text[] IS NULL AND d.kind = 'fixed' AND d.revoked_at IS NULL AND h.camera <> '')
+           WHERE d.city_id = %s AND d.id = ANY(%s)
            ORDER BY d.id""",
-        {"city": city, "ids": None if ids is None else list(ids)},
+        (city, list(ids)),
     )
     return {
         row[0]: Camera(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from server.store.connection import Connection, at, ms_of
 
+_QUIET_S: Final = 10.0
+"""After so long without a word the connection is tried: a half-open one would be silent for ever."""
 OrderKind: TypeAlias = Literal["freeze", "thaw", "export"]
 
 
@@ -133,3 +136,19 @@ async def exports(conn: Connection, case_id: str) -> list[ExportState]:
 async def destroyed(conn: Connection, export: str, *, at_ms: int) -> None:
     """Write down that the city's copy of an export is no more."""
     await conn.execute("UPDATE export SET destroyed_at = %s WHERE id = %s", (at(at_ms), export))
+
+
+async def changes(conn: Connection) -> AsyncGenerator[None]:
+    """Yield at first, and whenever a step was taken, an order settled or an export came on; ends by an error only.
+
+    Raises:
+        DatabaseError: the database went away, or the connection is half open.
+    """
+    await conn.execute("LISTEN footage_case")
+    await conn.execute("LISTEN gateway_order")
+    yield
+    while True:
+        async for _ in conn.notifies(timeout=_QUIET_S):
+            yield
+        await conn.execute("SELECT 1")
+        yield

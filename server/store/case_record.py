@@ -90,3 +90,43 @@ async def certificates(conn: Connection, case_id: str) -> Sequence[Certificate]:
         "SELECT kind, at, method, hashes FROM case_certificate WHERE case_id = %s ORDER BY at", (case_id,)
     )
     return [Certificate(row[0], ms_of(row[1]), row[2], tuple(row[3])) for row in await cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """Something about a case that somebody should look at.
+
+    Attributes:
+        kind: see 0021_case.sql.
+        settled_ms: since when it is no longer so; None: it is.
+    """
+
+    kind: str
+    at_ms: int
+    settled_ms: int | None
+
+
+async def remind(conn: Connection, case_id: str, kind: str, *, at_ms: int, entry: int) -> None:
+    """Write a reminder; there is none of its kind that is open."""
+    await conn.execute(
+        "INSERT INTO case_reminder (case_id, kind, at, entry_id) VALUES (%s, %s, %s, %s)",
+        (case_id, kind, at(at_ms), entry),
+    )
+
+
+async def settle_reminder(conn: Connection, case_id: str, kind: str, *, at_ms: int) -> None:
+    """Say of a reminder that it is no longer so."""
+    await conn.execute(
+        "UPDATE case_reminder SET settled_at = %s WHERE case_id = %s AND kind = %s AND settled_at IS NULL",
+        (at(at_ms), case_id, kind),
+    )
+
+
+async def reminders(conn: Connection, case_id: str) -> list[Reminder]:
+    """Return every reminder of a case, the first one first."""
+    cursor = await conn.execute(
+        "SELECT kind, at, settled_at FROM case_reminder WHERE case_id = %s ORDER BY at, kind", (case_id,)
+    )
+    return [
+        Reminder(row[0], ms_of(row[1]), None if row[2] is None else ms_of(row[2])) for row in await cursor.fetchall()
+    ]

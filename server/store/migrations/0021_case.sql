@@ -193,9 +193,11 @@ CREATE TABLE case_certificate (
     hashes text[] NOT NULL,
     account_id text REFERENCES account,
     entry_id bigint NOT NULL UNIQUE REFERENCES audit_entry,
-    PRIMARY KEY (case_id, kind)
+    PRIMARY KEY (case_id, kind, at)
 );
+CREATE UNIQUE INDEX case_certificate_return ON case_certificate (case_id) WHERE kind = 'return';
 
+-- What city hall and recipient are told to look at, until it is settled.
 CREATE TABLE case_reminder (
     case_id text NOT NULL REFERENCES footage_case,
     kind text NOT NULL CHECK (kind IN (
@@ -203,8 +205,9 @@ CREATE TABLE case_reminder (
     at timestamptz NOT NULL,
     settled_at timestamptz,
     entry_id bigint NOT NULL UNIQUE REFERENCES audit_entry,
-    PRIMARY KEY (case_id, kind)
+    PRIMARY KEY (case_id, kind, at)
 );
+CREATE UNIQUE INDEX case_reminder_open ON case_reminder (case_id, kind) WHERE settled_at IS NULL;
 
 CREATE FUNCTION case_entry_fits(entry bigint, of_case text, kinds text) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -361,8 +364,11 @@ BEGIN
 END
 $$;
 
-GRANT SELECT ON case_move, footage_case, case_camera, case_paper, case_step, case_order, case_undertaking, case_opening,
+GRANT SELECT ON case_move, footage_case, case_camera, case_step, case_order, case_undertaking, case_opening,
     case_certificate, case_reminder TO warden, clerk;
+GRANT SELECT ON case_paper TO warden;
+GRANT SELECT (id, case_id, kind, name, media_type, size_bytes, sha256, findings, added_at, entry_id) ON case_paper
+    TO clerk;            -- not what is in them
 GRANT SELECT, INSERT, UPDATE ON case_counter TO warden;
 GRANT INSERT ON footage_case, case_paper, case_undertaking, case_opening, case_certificate TO warden;
 GRANT INSERT, DELETE ON case_camera TO warden;

@@ -15,7 +15,7 @@ from server.supervisor import Supervisor
 
 
 def _settings(state_dir: Path, metrics_port: int) -> config.ServerConfig:
-    counted = {name: {"metrics_port": metrics_port} for name in ("ingest", "notify", "gate", "ledger")}
+    counted = {name: {"metrics_port": metrics_port} for name in ("ingest", "notify", "gate", "ledger", "clerk")}
     return config.parse({"state_dir": str(state_dir), "broker": {"mqtt_port": 1, "nats_port": 2}, **counted})
 
 
