@@ -56,5 +56,5 @@ def _sheet(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 
 def _harmless(value: str) -> str:
     """Return a value that no spreadsheet takes for a formula: names in a ledger were typed by somebody."""
-    is_number = value.removeprefix("-").replace(".", "", 1).isdecimal()
-    return f"'{value}" if value.startswith(_FORMULA) and not is_number else value
+    is_plain = value == "-" or value.removeprefix("-").replace(".", "", 1).isdecimal()
+    return f"'{value}" if value.startswith(_FORMULA) and not is_plain else value

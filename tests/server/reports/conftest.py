@@ -69,7 +69,11 @@ def log() -> Log:
 
 @pytest.fixture
 def year(log: Log) -> Log:
-    """A year in which something of everything happened."""
+    return year_of_everything(log)
+
+
+def year_of_everything(log: Log) -> Log:
+    """Write a year in which something of everything happened."""
     log.add("agency.registered", "2026-04-01", agency="kakogawa-ps", name_ja="加古川警察署", name_en="Kakogawa Station")
     log.add("agency.registered", "2026-04-01", agency="hq", name_ja="県警察本部", name_en="Prefectural HQ")
     for number in range(1, 8):
