@@ -90,7 +90,8 @@ async def register(conn: Connection, deed: Deed, new: rows.NewAgency) -> None:
     """
     if not await rows.add_agency(conn, new):
         raise AccountError(f"{new.id}: もうあります。This agency is registered already, or was")
-    facts = {"agency": new.id, "agency_kind": new.kind}
+    # The name of a public body, which reports publish; never a person's.
+    facts = {"agency": new.id, "agency_kind": new.kind, "name_ja": new.name_ja, "name_en": new.name_en}
     await audit.append(conn, Record("agency.registered", deed.now_ms, deed.role, facts, _by(deed)))
 
 

@@ -33,7 +33,10 @@ _CSP: Final = "; ".join(
 _FILES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "the file; the same log gives the same octets",
-        "content": {kind.split(";", 1)[0]: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()},
+        "content": {
+            kind.split(";", 1)[0]: {"schema": {"type": "object" if form is Format.JSON else "string"}}
+            for form, kind in MEDIA_TYPES.items()
+        },
     },
     304: {"description": "unchanged since `If-None-Match`"},
     **problems.documented(*PUBLIC),

@@ -23,6 +23,7 @@ from server.config import ServerConfig
 from server.exposition import exposed
 from server.footage.exports import FOLDER
 from server.permit.ordinance import profile_of
+from server.statistics.loop import keep
 from server.store import case_order
 from server.store.connection import DatabaseError, connect
 
@@ -70,6 +71,7 @@ async def run(config: ServerConfig) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_hear(config, wake))
             tasks.create_task(_work(config, room, metrics, wake))
+            tasks.create_task(keep(config))
 
 
 async def _work(config: ServerConfig, room: Room, metrics: ClerkMetrics, wake: asyncio.Event) -> None:
