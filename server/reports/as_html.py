@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from server.reports.tables import Cell, Document, Head, Row, Table, Text, is_number, shown
+from server.reports.tables import Cell, Document, Head, Row, Table, Text, are_numbers, shown
 
 STYLE: Final = """
 :root { color-scheme: light; --ink: #1a1a1c; --soft: #545458; --line: #c9c9cc; --tint: #f1f4f9; --deep: #0946c1; }
@@ -23,13 +23,14 @@ h1 { font-size: 1.5rem; line-height: 1.4; margin: .25rem 0 1rem; }
 h2 { font-size: 1.125rem; line-height: 1.5; margin: 2.25rem 0 .5rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .375rem 1.25rem; margin: 0; }
 dt, dd { margin: 0; } dt { color: var(--soft); } dd { overflow-wrap: anywhere; }
+h2.said { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
 .scroll { overflow-x: auto; } .scroll:focus-visible { outline: 3px solid var(--deep); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: .5rem .625rem; text-align: left; vertical-align: top; }
 thead th { background: var(--tint); border-bottom: 2px solid var(--ink); }
 tbody th { font-weight: 400; } td.number, th.number { text-align: right; white-space: nowrap; }
 thead th { word-break: keep-all; } thead th.number { white-space: normal; }
-tbody th { min-width: 7.5rem; }
+tbody th { min-width: 6.5rem; } tbody td:not(.number) { min-width: 7rem; }
 tfoot th, tfoot td { border-top: 2px solid var(--ink); border-bottom: 0; font-weight: 700; }
 .note, footer { font-size: .875rem; } .note { margin: .5rem 0 0; }
 .empty { border: 1px dashed var(--line); padding: .75rem 1rem; margin: 0; }
@@ -55,7 +56,7 @@ _LONG: Final = 25
 def html_of(document: Document) -> bytes:
     """Return the page; the same document gives the same octets."""
     title = f"{document.title.ja} | {document.city.ja}"
-    body = [_header(document), *(_section(table) for table in document.tables), _footer(document)]
+    body = [_header(document), *(_section(table, document.title) for table in document.tables), _footer(document)]
     page = (
         '<!doctype html>\n<html lang="ja">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -81,10 +82,12 @@ def _header(document: Document) -> str:
     )
 
 
-def _section(table: Table) -> str:
+def _section(table: Table, above: Text) -> str:
+    """Return a table under its title, which is there but not seen where the page has the same one."""
     long = ' class="long"' if len(table.rows) > _LONG else ""
     note = "" if table.note is None else f'\n<p class="note">{both(table.note)}</p>'
-    title = f'<h2 id="{escape(table.id)}">{both(table.title)}</h2>'
+    said = ' class="said"' if table.title == above else ""
+    title = f'<h2 id="{escape(table.id)}"{said}>{both(table.title)}</h2>'
     return f"<section{long}>\n{title}\n{_table(table) if table.rows else _empty()}{note}\n</section>"
 
 
@@ -93,7 +96,7 @@ def _empty() -> str:
 
 
 def _table(table: Table) -> str:
-    numbers = [all(is_number(row.cells[place]) for row in table.rows) for place in range(len(table.columns))]
+    numbers = [are_numbers(row.cells[place] for row in table.rows) for place in range(len(table.columns))]
     heads = "".join(f'<th scope="col">{both(head)}</th>' for head in table.heads)
     heads += "".join(
         f'<th scope="col"{_class(is_number=number)}>{both(column)}</th>'

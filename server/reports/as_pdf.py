@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import CondPageBreak, Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 from reportlab.platypus import Table as Grid
 
-from server.reports.tables import Cell, Document, Row, Table, Text, is_number, shown
+from server.reports.tables import Cell, Document, Row, Table, Text, are_numbers, shown
 
 _GOTHIC: Final = "HeiseiKakuGo-W5"
 _LATIN: Final = "Helvetica"
@@ -59,7 +59,10 @@ def pdf_of(document: Document) -> bytes:
         pageCompression=0,
     )
     width = size[0] - 2 * _MARGIN - 2 * _PADDING
-    story = [*_top(document, width), *(part for table in document.tables for part in _section(table, width))]
+    story = [
+        *_top(document, width),
+        *(part for table in document.tables for part in _section(table, document.title, width)),
+    ]
     template.build([*story, *_bottom(document)], canvasmaker=_numbered(_foot(document)))
     return out.getvalue()
 
@@ -130,8 +133,8 @@ def _top(document: Document, width: float) -> list[Flowable]:
     return parts
 
 
-def _section(table: Table, width: float) -> list[Flowable]:
-    parts: list[Flowable] = [_both(table.title, _SECTION)]
+def _section(table: Table, above: Text, width: float) -> list[Flowable]:
+    parts: list[Flowable] = [Spacer(0, 4 * mm) if table.title == above else _both(table.title, _SECTION)]
     if table.rows:
         parts.append(_grid(table, width))
     else:
@@ -142,7 +145,7 @@ def _section(table: Table, width: float) -> list[Flowable]:
 
 
 def _grid(table: Table, width: float) -> Grid:
-    numbers = [all(is_number(row.cells[place]) for row in table.rows) for place in range(len(table.columns))]
+    numbers = [are_numbers(row.cells[place] for row in table.rows) for place in range(len(table.columns))]
     styles = [_BODY] * len(table.heads) + [_NUMBER if number else _BODY for number in numbers]
     names = [_both(text, style) for text, style in zip((*table.heads, *table.columns), styles, strict=True)]
     rows = [_line(row, styles) for row in (*table.rows, *([table.total] if table.total else []))]
@@ -162,8 +165,10 @@ def _grid(table: Table, width: float) -> Grid:
 
 
 def _widths(table: Table, width: float) -> list[float]:
-    """Return the columns' widths: what a row is about gets twice what a value gets."""
+    """Return the columns' widths: what a row is about gets more than a value, where there is room."""
     shares = [2.0] * len(table.heads) + [1.0] * len(table.columns)
+    if len(shares) >= _WIDE:
+        shares = [1.0] * len(shares)
     if len(table.columns) <= 2:
         shares = [3.0] * len(table.heads) + [1.0] * len(table.columns)
     return [width * share / sum(shares) for share in shares]

@@ -157,8 +157,8 @@ def _camera(one: Camera) -> tuple[Cell, ...]:
     every = Text("条例のすべての目的", "All of the ordinance")
     return (
         one.place,
-        f"{one.lat_deg:.6f}",
-        f"{one.lon_deg:.6f}",
+        f"{one.lat_deg:.5f}",
+        f"{one.lon_deg:.5f}",
         one.sign_on or "-",
         one.consulted_on or "-",
         one.noticed_on or "-",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -104,6 +105,12 @@ def shown(cell: Cell, language: str) -> str:
             return cell
 
 
-def is_number(cell: Cell) -> bool:
-    """Return whether a cell stands in a column of numbers: it is one, or is in place of one."""
+def are_numbers(cells: Iterable[Cell]) -> bool:
+    """Return whether the cells of a column are numbers, but for words that stand in place of some."""
+    texts = list(cells)
+    told = [not isinstance(cell, Text) and _is_number(cell) for cell in texts]
+    return any(told) and all(is_told or isinstance(cell, Text) for is_told, cell in zip(told, texts, strict=True))
+
+
+def _is_number(cell: int | str | Below) -> bool:
     return not isinstance(cell, str) or cell.replace(".", "", 1).isdecimal()

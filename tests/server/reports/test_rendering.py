@@ -86,7 +86,7 @@ def test_a_name_cannot_become_a_formula(evil: str) -> None:
 
 def test_a_place_stays_a_number_in_the_sheet() -> None:
     rows = _rows(csv_of(cameras([_camera(lon_deg=-70.5)], RULES)))
-    assert rows[1][rows[0].index("経度")] == "-70.500000"
+    assert rows[1][rows[0].index("経度")] == "-70.50000"
 
 
 def _rows(octets: bytes) -> list[list[str]]:
