@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tests.privacy.policy import twin
-from tests.privacy.policy.questions import ALLOWED
-
 from privacy.policy.engine import Engine
 from privacy.policy.question import Question
+from tests.privacy.policy import twin
+from tests.privacy.policy.questions import ALLOWED
 
 QUESTIONS: Final = {"family": "viewPlace, mother", "case": "view crime"}
 """What is asked: a guardian for a place, the named officer for released footage."""

@@ -23,6 +23,7 @@ from server.cli_footage import footage_app
 from server.cli_gateways import ca_app, gateway_app
 from server.cli_orders import order_app
 from server.cli_ordinance import ordinance_app
+from server.cli_policy import policy_app
 from server.cli_reports import report_app
 from server.cli_statistics import statistics_app
 from server.config import ServerConfig
@@ -58,6 +59,7 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(report_app, name="report")
 app.add_typer(statistics_app, name="statistics")
 app.add_typer(ordinance_app, name="ordinance")
+app.add_typer(policy_app, name="policy")
 app.add_typer(duty_app, name="duty")
 app.add_typer(audit_app, name="audit")
 app.add_typer(witness_app, name="witness")

@@ -15,6 +15,7 @@ from typing import Final, Self
 import cedarpy
 from cedarpy import pst
 
+from privacy.policy.entities import TYPE_OF
 from privacy.policy.question import Reason
 from privacy.terms import Action
 
@@ -51,6 +52,15 @@ class Policy:
     def is_permit(self) -> bool:
         """Whether it permits; otherwise it forbids."""
         return self.tree.effect == "permit"
+
+    @property
+    def askers(self) -> frozenset[str]:
+        """Types of those of whom its scope and its `is` conditions speak; all where neither says."""
+        if isinstance(self.tree.principal, pst.ScopeIs):
+            return frozenset({self.tree.principal.entity_type.basename})
+        return frozenset(one for clause in self.tree.clauses for one in _types(clause.expr)) or frozenset(
+            TYPE_OF.values()
+        )
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,15 @@ def speaks_to(tree: pst.Template, action: Action) -> bool:
     if isinstance(scope, pst.ScopeAny):
         return True
     raise PolicyError(f"{tree.id}: no such scope is used here: {scope}")
+
+
+def _types(node: pst.Expr) -> Iterator[str]:
+    """Give the types that `principal is …` names."""
+    if isinstance(node, pst.Is) and node.base == pst.Var("principal"):
+        yield node.entity_type.basename
+    elif isinstance(node, pst.BinaryOp):
+        yield from _types(node.left)
+        yield from _types(node.right)
 
 
 def _policy(subject: str, tree: pst.Template) -> Policy:

@@ -295,3 +295,29 @@ def declared(t: Translator) -> z3.BoolRef:
 def never(_: Translator) -> z3.BoolRef:
     """Nothing at all."""
     return z3.BoolVal(False)
+
+
+def another_account(t: Translator) -> z3.BoolRef:
+    """Manager or server, and not their own account."""
+    is_role = t.environment.principal in {"Manager", "Clerk"}
+    return z3.And(z3.BoolVal(is_role), t.at("principal.account") != t.at("resource"))
+
+
+def invited(t: Translator) -> z3.BoolRef:
+    """An owner invites who is not barred, with a passkey just shown."""
+    if t.environment.principal != "Guardian":
+        return z3.BoolVal(False)
+    fresh = z3.And(t.has("context.fresh"), t.at("context.fresh"))
+    return z3.And(t.member("resource.owners", t.at("principal")), not_barred(t), fresh)
+
+
+def measured(t: Translator) -> z3.BoolRef:
+    """City hall alone, and two people."""
+    is_city = z3.BoolVal(t.environment.principal in _CITY)
+    mine = t.at("principal.account")
+    if t.environment.action == Action.CONFIRM_MEASURE.value:
+        return z3.And(is_city, t.at("resource.enteredBy") != mine)
+    if t.environment.action == Action.END_MEASURE.value:
+        asked = "resource.endAskedBy"
+        return z3.And(is_city, z3.Implies(t.has(asked), t.at(asked) != mine))
+    return is_city

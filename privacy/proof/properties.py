@@ -274,5 +274,26 @@ PROPERTIES: Final = (
         (Action.DECLARE_DISASTER,),
         conditions.declared,
     ),
+    Property(
+        "oneself",
+        "自分のアカウントは自分で管理できず、管理責任者かサーバだけが管理する。",
+        "Nobody manages their own account; the manager or the server itself manages others'.",
+        (Action.MANAGE_ACCOUNT,),
+        conditions.another_account,
+    ),
+    Property(
+        "invite",
+        "招待は、支援措置の相手方でない世帯の代表者が、パスキーを示して行う。",
+        "An owner of the household who is not barred invites, with a passkey just shown.",
+        (Action.INVITE_GUARDIAN,),
+        conditions.invited,
+    ),
+    Property(
+        "measure",
+        "支援措置は、入力した者と別の人が確認し、解除を求めた者と別の人が解除する。市だけが行う。",
+        "Another person than who entered a measure confirms it, and another than who asked for its end lifts it.",
+        (Action.ENTER_MEASURE, Action.CONFIRM_MEASURE, Action.END_MEASURE),
+        conditions.measured,
+    ),
 )
 """All of them. The table of docs/POLICY.md lists them by their sentences."""

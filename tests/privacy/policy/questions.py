@@ -323,7 +323,27 @@ def _others() -> Iterator[tuple[str, Question]]:
     yield "receipts", Question(VOLUNTEER, Action.VIEW_RECEIPTS, resources.receipt("walker"), own)
 
 
-ALLOWED: Final[Mapping[str, Question]] = dict([*_more_cases(), *_emergency(), *_ends(), *_others()])
+def _accounts() -> Iterator[tuple[str, Question]]:
+    care = context(Purpose.ACCOUNT_CARE)
+    other = Entity(entities.person_ref("newcomer"))
+    for asker in (MANAGER, CLERK):
+        yield f"manage an account, {asker.ref.type}", Question(asker, Action.MANAGE_ACCOUNT, other, care)
+    home = entities.household("home", owners=("mother", "father"), barred=("father",))
+    yield "invite", Question(MOTHER, Action.INVITE_GUARDIAN, home, {**care, "fresh": True})
+    for asker in (HANDLER, SUPERVISOR, MANAGER):
+        yield f"enter a measure, {asker.ref.type}", Question(asker, Action.ENTER_MEASURE, WARD, care)
+    for asker in (SUPERVISOR, MANAGER):
+        entered = entities.measure("m", entered_by="a")
+        yield f"confirm a measure, {asker.ref.type}", Question(asker, Action.CONFIRM_MEASURE, entered, care)
+        ending = entities.measure("m", entered_by="a", end_asked_by="d")
+        yield f"lift a measure, {asker.ref.type}", Question(asker, Action.END_MEASURE, ending, care)
+    yield (
+        "ask for a measure's end",
+        Question(SUPERVISOR, Action.END_MEASURE, entities.measure("m", entered_by="b"), care),
+    )
+
+
+ALLOWED: Final[Mapping[str, Question]] = dict([*_more_cases(), *_emergency(), *_ends(), *_others(), *_accounts()])
 """Questions that are all allowed, by name: every policy that permits, on every path."""
 
 
@@ -342,6 +362,8 @@ def _refused() -> Iterator[tuple[str, Question]]:
         yield f"ratify {facts.purpose.value} without papers", of_case(MANAGER, Action.RATIFY_CASE, running)
     for name, question in _steps(replace(MISSING, is_found=True)):
         yield f"{name} who was found", question
+    oneself = Entity(entities.person_ref("c"))
+    yield "manage oneself", Question(MANAGER, Action.MANAGE_ACCOUNT, oneself, context(Purpose.ACCOUNT_CARE))
     for action in (Action.SIGN_UNDERTAKING, Action.VIEW_FOOTAGE, Action.DOWNLOAD_FOOTAGE):
         yield f"{action} undecided", of_case(OFFICER, action, replace(RELEASED, steps_by=()))
 

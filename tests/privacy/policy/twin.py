@@ -340,6 +340,22 @@ PERMITS: Final[dict[str, Rule]] = {
     "R23-open-gate": (_only(A.OPEN_GATE), lambda a: a.kind == "Manager" and a.purpose == "case_work"),
     "R18-register": (_only(A.REGISTER_AGENCY), lambda a: a.kind == "Manager" and a.purpose == "case_work"),
     "R25-declare-disaster": (_only(A.DECLARE_DISASTER), lambda a: a.kind == "Manager" and a.purpose == "disaster"),
+    "A01-manage": (_only(A.MANAGE_ACCOUNT), lambda a: a.kind == "Manager" and a.purpose == "account_care"),
+    "A02-console": (_only(A.MANAGE_ACCOUNT), lambda a: a.kind == "Clerk" and a.purpose == "account_care"),
+    "A04-invite": (
+        _only(A.INVITE_GUARDIAN),
+        lambda a: (
+            a.kind == "Guardian"
+            and a.purpose == "account_care"
+            and a.who in a.thing["owners"]
+            and a.context.get("fresh") is True
+        ),
+    ),
+    "A06-enter-measure": (_only(A.ENTER_MEASURE), lambda a: a.kind in CITY and a.purpose == "account_care"),
+    "A07-confirm-measure": (
+        _only(A.CONFIRM_MEASURE, A.END_MEASURE),
+        lambda a: a.kind in CITY - {"Handler"} and a.purpose == "account_care",
+    ),
     "R25-hold": (_only(A.HOLD_LOOK_UP), lambda a: a.kind == "Manager" and a.purpose == "family_support"),
 }
 
@@ -473,5 +489,9 @@ FORBIDS: Final[dict[str, Rule]] = {
         lambda a: a.thing["cameras"] < 1 or not 0 < a.thing["until"] - a.now_ms <= a.rules["disasterHours"] * HOUR_MS,
     ),
     "S02-crowd": (_only(A.VIEW_STATISTIC), lambda a: a.thing["k"] < 10 or not a.thing["noised"]),
+    "A03-not-oneself": (_only(A.MANAGE_ACCOUNT), lambda a: a.account == a.resource),
+    "A05-barred-invites-nobody": (_only(A.INVITE_GUARDIAN), lambda a: a.account in a.thing["barred"]),
+    "A08-two-confirm": (_only(A.CONFIRM_MEASURE), lambda a: a.account == a.thing["enteredBy"]),
+    "A09-two-lift": (_only(A.END_MEASURE), lambda a: a.account == a.thing.get("endAskedBy")),
     "R19-board-only": (_only(A.READ_AUDIT), lambda a: a.kind != "BoardMember"),
 }

@@ -68,6 +68,7 @@ CONTEXT: Final[Mapping[str, tuple[Choice, ...]]] = {
     "reference": (None, "", "S-12"),
     "until": _near(0, HOUR_MS),
     "by": _MAYBE_PERSON,
+    "fresh": (None, *FLAG),
 }
 FACTS: Final[Mapping[str, Mapping[str, tuple[Choice, ...]]]] = {
     "Agency": {"hasBasis": FLAG, "gate": (None, "recipient:hospital", "recipient:press")},
@@ -126,6 +127,12 @@ FACTS: Final[Mapping[str, Mapping[str, tuple[Choice, ...]]]] = {
     "Statistic": {"k": (0, 9, 10, 11), "noised": FLAG},
     "AuditLog": {},
     "Report": {"published": FLAG},
+    "Account": {},
+    "Household": {
+        "owners": (frozenset[Ref](), frozenset({Ref("Guardian", "stranger"), Ref("Guardian", "father")})),
+        "barred": (frozenset[Ref](), frozenset({Ref("Account", "mother")})),
+    },
+    "Measure": {"enteredBy": _PEOPLE, "endAskedBy": _MAYBE_PERSON},
     "Receipt": {"volunteer": (Ref("Volunteer", "walker"), Ref("Volunteer", "runner"))},
 }
 """Type to attribute to the values that rules tell apart; the test of the schema holds them complete."""
