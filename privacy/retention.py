@@ -31,6 +31,7 @@ class DataClass(StrEnum):
     EVENT = "event"
     BATCH = "batch"
     DEAD_LETTER = "dead_letter"
+    STATISTIC = "statistic"
     # of people who sign in, by wall time
     NOTICE = "notice"
     SESSION = "session"
@@ -39,6 +40,7 @@ class DataClass(StrEnum):
     CARD = "card"
     NEWS = "news"
     MEASURE = "measure"
+    HOLD = "hold"
     # of footage and cases
     FOOTAGE = "footage"
     COPY = "copy"
@@ -66,6 +68,7 @@ TOWN: Final = frozenset({
     DataClass.EVENT,
     DataClass.BATCH,
     DataClass.DEAD_LETTER,
+    DataClass.STATISTIC,
 })  # fmt: skip
 """Classes whose age is told by the town's clock; all others go by wall time."""
 
@@ -92,6 +95,7 @@ SCHEDULE: Final[dict[DataClass, Limit]] = {
     DataClass.EVENT: Limit(90 * _DAY_MS, "the family's record of arrivals and departures"),
     DataClass.BATCH: Limit(30 * _DAY_MS, "to count a delivery once; later ones hold nothing that may be kept"),
     DataClass.DEAD_LETTER: Limit(7 * _DAY_MS, "to find out why a detector's batches were refused"),
+    DataClass.STATISTIC: Limit(14 * _DAY_MS, "counts of a day without noise, until they are published with it"),
     DataClass.NOTICE: Limit(30 * _DAY_MS, "to send a notice once, and to say why one did not arrive"),
     DataClass.SESSION: Limit(0, "a session that has ended opens nothing"),
     DataClass.TOKEN: Limit(0, "a purpose token that has ended opens nothing"),
@@ -99,6 +103,7 @@ SCHEDULE: Final[dict[DataClass, Limit]] = {
     DataClass.CARD: Limit(30 * _DAY_MS, "to say why an enrolment card or code no longer works"),
     DataClass.NEWS: Limit(90 * _DAY_MS, "what the others of a household are told about it"),
     DataClass.MEASURE: Limit(_YEAR_MS, "a protective measure that has ended, should it be asked for again"),
+    DataClass.HOLD: Limit(_YEAR_MS, "why a family was told of a look-up later"),
     DataClass.FOOTAGE: Limit(14 * _DAY_MS, "footage at the camera; deleted by the gateway itself"),
     DataClass.COPY: Limit(30 * _DAY_MS, "copies of footage that the city holds; destroyed with a certificate"),
     DataClass.EXPORT: Limit(_RECORD_MS, "that an export was made: no footage"),

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from privacy.policy.engine import Engine
 from server.cases.office import Office
+from server.clerk import expire
 from server.clerk.metrics import ClerkMetrics
 from server.clerk.room import Room
 from server.clerk.tend import sweep
@@ -72,6 +73,7 @@ async def run(config: ServerConfig) -> None:
             tasks.create_task(_hear(config, wake))
             tasks.create_task(_work(config, room, metrics, wake))
             tasks.create_task(keep(config))
+            tasks.create_task(expire.run(config, room.office.profile))
 
 
 async def _work(config: ServerConfig, room: Room, metrics: ClerkMetrics, wake: asyncio.Event) -> None:

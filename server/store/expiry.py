@@ -55,12 +55,14 @@ TARGETS: Final = (
     Target(DataClass.HELD_PLACE, "held_place", "at < %(before)s"),
     Target(DataClass.BATCH, "batch", "received_at < %(before)s"),
     Target(DataClass.DEAD_LETTER, "dead_letter", "received_at < %(before)s"),
+    Target(DataClass.STATISTIC, "statistic_day", "day < (%(before)s AT TIME ZONE 'UTC')::date"),
     Target(DataClass.SESSION, "session", "expires_at < %(before)s"),
     Target(DataClass.CHALLENGE, "challenge", "expires_at < %(before)s"),
     Target(DataClass.CARD, "enrolment_card", "expires_at < %(before)s"),
     Target(DataClass.CARD, "enrolment_code", "expires_at < %(before)s"),
     Target(DataClass.NEWS, "household_news", "at < %(before)s"),
     Target(DataClass.MEASURE, "protective_measure", "until < %(before)s"),
+    Target(DataClass.HOLD, "look_up_hold", "until_at < %(before)s"),
     # What happened to a case goes in an order in which nothing is left that points at what is gone.
     Target(DataClass.DRAFT, "case_camera", f"case_id IN ({_DRAFTS})"),
     Target(DataClass.DRAFT, "case_paper", f"case_id IN ({_DRAFTS})"),
@@ -103,12 +105,15 @@ GOES_WITH: Final[Mapping[str, str]] = {
     "purpose_token_ward": "purpose_token",
     "purpose_token_case": "purpose_token",
     "sighting_default": "sighting",
+    "statistic_count": "statistic_day",
+    "statistic_seen": "statistic_day",
 }
 """Tables whose rows go when the row goes that they belong to."""
 
 _REGISTRY: Final = "the registry: as long as it is served; `mimamori ward erase` takes out what was learnt"
 _ACCOUNT: Final = "of an account: as long as there is one"
 _LOG: Final = "the log is append-only; what names a person in it is audit_opening, which goes"
+_PUBLISHED: Final = "published, and stays as it was published"
 _NOW: Final = "what is now, one row each; no history"
 KEPT: Final[Mapping[str, str]] = {
     "city": _REGISTRY,
@@ -144,6 +149,10 @@ KEPT: Final[Mapping[str, str]] = {
     "audit_checkpoint": _LOG,
     "audit_pending": _NOW,
     "audit_witness": _NOW,
+    "statistic_hour": "which hours were counted, so that none is counted twice",
+    "statistic_budget": _PUBLISHED,
+    "statistic_release": _PUBLISHED,
+    "statistic_cell": _PUBLISHED,
     "case_move": "the state machine",
     "case_counter": "the last number of each year",
     "schema_migration": "what was applied of the schema",

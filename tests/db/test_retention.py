@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -48,6 +48,7 @@ SINGLE: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "enrolment_code": ("expires_at", {}),
     "household_news": ("at", {"kind": "joined"}),
     "protective_measure": ("until", {"since": at(0), "asked_until": datetime.max.replace(tzinfo=UTC)}),
+    "look_up_hold": ("until_at", {"asked_at": None, "reason": "x"}),
     "export": ("created_at", {"to_at": datetime.max.replace(tzinfo=UTC)}),
     "gateway_order": ("settled_at", {"detector_id": "gw-1", "kind": "thaw", "state": "done"}),
     "gateway_log": ("received_at", {}),
@@ -170,8 +171,8 @@ def _fill(shelf: Shelf, offsets: list[int]) -> None:
             column, values = SINGLE[target.table]
             for offset in offsets:
                 when = _boundary_ms(target.data) + offset
-                begun = {name: at(when - 1) for name in ("declared_at",) if name in values}
-                shelf.put(target.table, **{**values, **begun, column: at(when)})
+                begun: dict[str, Any] = {name: at(when - 1) for name in ("declared_at", "asked_at") if name in values}
+                shelf.put(target.table, **(values | begun | {column: at(when)}))
     shelf.put("gateway_order", detector_id="gw-1", kind="thaw", sequence=10**9)
     for offset in offsets:
         shelf.put_case(_boundary_ms(DataClass.CASE) + offset)
@@ -200,7 +201,7 @@ def test_every_class_has_a_table_or_is_deleted_elsewhere() -> None:
     by_tables = {target.data for target in TARGETS}
     # Footage lies at the gateway, copies are files that the clerk destroys with a certificate of each case.
     assert set(DataClass) - by_tables == {DataClass.SIGHTING, DataClass.FOOTAGE, DataClass.COPY, DataClass.TOKEN}
-    assert {target.table for target in TARGETS} == {*SINGLE, *OF_CASES, "case_paper"}
+    assert {target.table for target in TARGETS} == {*SINGLE, *OF_CASES, "case_paper", "statistic_day"}
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -214,7 +215,7 @@ async def test_nothing_older_than_its_limit_is_left_and_nothing_younger_is_gone(
     certificate = await run(clerk, Schedule("x"), NOW_MS, town_ms=TOWN_MS)
     young = sorted(offset for offset in offsets if offset >= 0)
     for target in TARGETS:
-        if target.table not in SINGLE or target.table in {"retention_run", "audit_opening"}:
+        if target.table not in SINGLE or target.table == "retention_run":
             continue
         left = [ms - _boundary_ms(target.data) for ms in shelf.times(target.table, SINGLE[target.table][0])
                 if ms > 10**11]  # fmt: skip
@@ -271,6 +272,17 @@ async def test_a_limit_of_the_city_replaces_ours_and_a_copy_beyond_it_is_named(c
     certificate = await run(clerk, schedule, NOW_MS)
     assert certificate.classes["copy"].tables["export"].left == 1
     assert certificate.left == 1
+
+
+async def test_counts_of_people_without_noise_go_with_their_day(clerk: Connection, shelf: Shelf) -> None:
+    boundary = at(NOW_MS - SCHEDULE[DataClass.STATISTIC].keep_ms).date()
+    for days in (-1, 0, 1):
+        shelf.put("statistic_day", day=boundary + timedelta(days=days), meshes=[1])
+    certificate = await run(clerk, Schedule("x"), NOW_MS)
+    assert certificate.by_class["statistic"] == 1
+    assert shelf.count("statistic_day") == 2
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await clerk.execute("SELECT salt FROM statistic_day")
 
 
 async def test_days_of_sightings_go_as_a_whole_and_none_older_is_left(clerk: Connection, shelf: Shelf) -> None:

@@ -40,7 +40,7 @@ PERSONAL: dict[str, set[str]] = {
     "purpose_token_case": set(),
     "access_version": {"warden"},
     "audit_opening": set() | SCHEDULE,
-    "look_up_hold": {"warden"},
+    "look_up_hold": {"warden"} | SCHEDULE,
     "passkey": {"warden"},
     "identity": {"warden"},
     "challenge": {"warden"} | SCHEDULE,

@@ -8,6 +8,8 @@ GRANT SELECT (received_at), DELETE ON batch, dead_letter, gateway_fork TO clerk;
 GRANT SELECT (created_at), DELETE ON notice TO clerk;
 GRANT SELECT (expires_at), DELETE ON session, challenge, enrolment_card, enrolment_code TO clerk;
 GRANT SELECT (until), DELETE ON protective_measure TO clerk;
+GRANT SELECT (until_at), DELETE ON look_up_hold TO clerk;
+GRANT SELECT (day), DELETE ON statistic_day TO clerk;
 GRANT SELECT (not_after), DELETE ON certificate TO clerk;
 GRANT SELECT (made_at), DELETE ON audit_opening TO clerk;
 GRANT SELECT (detector_id, epoch, received_at), DELETE ON gateway_log TO clerk;
@@ -23,7 +25,8 @@ DECLARE
     named text;
 BEGIN
     FOREACH named IN ARRAY ARRAY['fix', 'doubtful_fix', 'held_place', 'event', 'ward_hour', 'last_place', 'notice',
-        'session', 'challenge', 'enrolment_card', 'household_news', 'protective_measure', 'audit_opening', 'oversight']
+        'session', 'challenge', 'enrolment_card', 'household_news', 'protective_measure', 'look_up_hold', 'audit_opening',
+        'oversight']
     LOOP
         EXECUTE format('CREATE POLICY clerk_sees ON %I FOR SELECT TO clerk USING (true)', named);
         EXECUTE format('CREATE POLICY clerk_deletes ON %I FOR DELETE TO clerk USING (true)', named);
