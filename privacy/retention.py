@@ -110,7 +110,7 @@ SCHEDULE: Final[dict[DataClass, Limit]] = {
     DataClass.DRAFT: Limit(90 * _DAY_MS, "a request that was never submitted"),
     DataClass.CASE_PAPER: Limit(_YEAR_MS, "papers of a case that has ended"),
     DataClass.CASE: Limit(_RECORD_MS, "a case that has ended; its entries in the log stay, and name nobody"),
-    DataClass.ORDER: Limit(_YEAR_MS, "orders to gateways that are settled, but the newest of each kind"),
+    DataClass.ORDER: Limit(_YEAR_MS, "orders to gateways that are settled, but masks, settings and the newest"),
     DataClass.GATEWAY_LOG: Limit(_RECORD_MS, "a gateway's own log, by whole epochs: a chain is not cut"),
     DataClass.CERTIFICATE: Limit(_YEAR_MS, "a gateway's certificate that has run out"),
     DataClass.MASK_CHANGE: Limit(_RECORD_MS, "changes of masks, but the newest of each camera"),
