@@ -27,7 +27,7 @@ from wire import cbor
 from wire.entry import MAX_OCTETS
 
 METHOD: Final = "file deleted; its content was sealed to the recipient's key alone"
-_OVER: Final = frozenset({State.WITHDRAWN, State.REFUSED, State.LAPSED, State.REVOKED})
+_OVER: Final = frozenset({State.RETURNED, State.WITHDRAWN, State.REFUSED, State.LAPSED, State.REVOKED})
 """Nobody may open a copy in these states any more, so it need not wait for its day."""
 
 
