@@ -170,6 +170,15 @@ class DeadlineShown(_Answer):
     at_ms: int
 
 
+class ReminderShown(_Answer):
+    """Something that city hall or the recipient should look at now."""
+
+    kind: Literal[
+        "undecided", "unratified", "unreturned", "escalated", "destroy", "feedback", "export_failed", "board"
+    ]  # fmt: skip
+    at_ms: int
+
+
 class OpeningShown(_Answer):
     """A time that footage was opened."""
 
@@ -224,6 +233,7 @@ class CaseShown(_Answer):
     papers: list[PaperShown]
     steps: list[StepShown]
     deadlines: list[DeadlineShown]
+    reminders: list[ReminderShown] = Field(description="open ones")
     release: ReleaseShown | None
     undertaking: UndertakingShown | None
     certificate: CertificateShown | None

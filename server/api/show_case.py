@@ -25,6 +25,7 @@ def show_case(whole: Whole, office: Office, asker: Asker) -> CaseShown:
             "papers": [show_paper(paper) for paper in whole.papers],
             "steps": _steps(whole),
             "deadlines": view.deadlines(whole, office),
+            "reminders": [one for one in whole.reminders if one.settled_ms is None],
             "release": _release(whole),
             "undertaking": _undertaking(whole),
             "certificate": _certificate(certified.get("return")),

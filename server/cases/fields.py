@@ -33,7 +33,9 @@ MISSING_KINDS: Final = (
 )
 """The six kinds of 特異行方不明者, 行方不明者発見活動に関する規則 2条2項."""
 # "加古川捜発第123号", "刑一 第45-2号", "R8-123": words, then 第…号, or letters and digits joined by hyphens.
-_INQUIRY: Final = re.compile(r"[\w()・ -]{0,30}第? ?\d{1,6}(?:[-の]\d{1,6})? ?号|[A-Za-z]{1,4}\d{0,4}(?:-\d{1,6}){1,3}")
+_INQUIRY: Final = re.compile(
+    r"(?:[\w()・ -]{0,30}第 ?|[^\W\d]{0,30} ?)\d{1,6}(?:[-の]\d{1,6})? ?号|[A-Za-z]{1,4}\d{0,4}(?:-\d{1,6}){1,3}"
+)
 # "令和8年(る)第123号", "R8(る)123", "2026(る)第12号": year, sign of the kind of case, number.
 _WARRANT: Final = re.compile(r"(?:令和|R|r)?\d{1,4}年?\([ぁ-んァ-ヶ一-龠]{1,3}\)第?\d{1,6}号?")
 _REPORT: Final = re.compile(r"[\w()・第号条 -]{1,40}")

@@ -16,3 +16,9 @@ class ClerkMetrics:
         self.database_errors = Counter(
             "mimamori_clerk_database_errors", "times the database was away", registry=self.registry
         )
+        self.retention_runs = Counter(
+            "mimamori_clerk_retention_runs", "runs of the schedule of what is kept", registry=self.registry
+        )
+        self.retention_failures = Counter(
+            "mimamori_clerk_retention_failures", "runs that deleted nothing", registry=self.registry
+        )
