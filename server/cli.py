@@ -17,6 +17,7 @@ import typer
 from server import config as configuration
 from server.cli_accounts import account_app, agency_app, household_app, measure_app
 from server.cli_audit import audit_app, witness_app
+from server.cli_cases import case_app
 from server.cli_database import DEFAULT, ConfigFile, embedded_database
 from server.cli_duty import duty_app
 from server.cli_footage import footage_app
@@ -47,6 +48,7 @@ app.add_typer(ward_app, name="ward")
 
 tag_app = typer.Typer(no_args_is_help=True, help="タグ。Tags: what the city knows of them.")
 app.add_typer(tag_app, name="tag")
+app.add_typer(case_app, name="case")
 app.add_typer(footage_app, name="footage")
 app.add_typer(account_app, name="account")
 app.add_typer(agency_app, name="agency")

@@ -166,6 +166,14 @@ class CaseDesk:
             raise UnknownCaseError
         return whole
 
+    async def by_number(self, asker: Asker, number: str) -> Whole:
+        """Return the case with a number; see `get`."""
+        async with self.pool.connection() as conn:
+            row = await cases.by_number(conn, number)
+        if row is None:
+            raise UnknownCaseError
+        return await self.get(asker, row.id)
+
     async def listed(self, asker: Asker, page: Page) -> tuple[list[Whole], str]:
         """Return a page of the cases that the asker may see, and where the next one begins; "": nowhere.
 

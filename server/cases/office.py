@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
 from privacy.cases import DENIED, MOVES, State, Step
 from privacy.ordinance import Profile
+from privacy.policy.engine import Engine
 from privacy.policy.question import Decision, Moment, Question, Ref, Value
 from privacy.terms import Action
 from privacy.transparency.record import Fact
 from server.cases import facts
 from server.cases.facts import Around, Whole
+from server.config import ServerConfig
 from server.permit.ask import Asker, Decider, Logged
+from server.permit.ordinance import profile_of
 from server.store.case import CaseRow
 from server.store.connection import Connection
 
@@ -42,6 +45,17 @@ class Office:
     engine: Decider
     now_ms: Callable[[], int]
     paper_key: bytes = field(default=b"", repr=False)
+
+    @classmethod
+    def of(cls, config: ServerConfig, now_ms: Callable[[], int], *, paper_key: bytes = b"") -> Self:
+        """Return the office of the configured city.
+
+        Raises:
+            ConfigError: the city's ordinance profile is wrong.
+            PolicyError: the policies cannot be used.
+        """
+        zone, profile = ZoneInfo(config.city.tz), profile_of(config)
+        return cls(config.city.id, zone, profile, Engine.load(), now_ms, paper_key)
 
     def days_ms(self, key: str) -> int:
         """Return a number of days of the profile in milliseconds."""
