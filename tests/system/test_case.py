@@ -192,10 +192,11 @@ def submitted(village: Village, people: dict[str, httpx.Client]) -> dict[str, An
 
 @pytest.fixture(scope="module")
 def ready(village: Village, people: dict[str, httpx.Client], submitted: dict[str, Any]) -> dict[str, Any]:
-    """The case after three people approved it, its export brought by the gateway."""
+    """The case after three people approved it, its export brought by the gateway; the clerk was killed on the way."""
     for name, step in (("handler", "prepare"), ("supervisor", "check")):
         _step(people[name], submitted["id"], step)
     _step(people["manager"], submitted["id"], "approve", mode="download")
+    village.kill("clerk")
     village.until(lambda: _case(people["officer"], submitted["id"])["state"] == "ready", 120)
     return _case(people["officer"], submitted["id"])
 

@@ -250,6 +250,33 @@ async def test_one_case_that_cannot_be_helped_keeps_no_other_waiting(hall: Hall)
     assert hall.metrics.stuck._value.get() == 1
 
 
+@pytest.mark.parametrize("table", ["audit_entry", "gateway_order", "case_order"])
+async def test_cut_off_between_any_two_rows_nothing_is_there_and_the_next_look_does_it(hall: Hall, table: str) -> None:
+    await hall.submitted()
+    before = hall.kinds()
+    columns = "(detector_id, sequence, kind, body, issued_at, next_send_at)" if table == "gateway_order" else ""
+    hall.sql(f"REVOKE INSERT {columns} ON {table} FROM clerk")
+    await hall.look()
+    assert (hall.kinds(), _orders(hall), hall.sql("SELECT 1 FROM case_order")) == (before, [], [])
+    assert hall.metrics.stuck._value.get() == 1
+    hall.sql(f"GRANT INSERT ON {table} TO clerk")
+    await hall.look()
+    assert _orders(hall) == [("gw-1", "freeze")]
+    assert hall.kinds() == [*before, "order.issued"]
+
+
+async def test_an_export_is_cut_off_whole(hall: Hall) -> None:
+    await hall.approved()
+    await hall.look()
+    await hall.obey()
+    hall.sql("REVOKE INSERT ON case_order FROM clerk")
+    await hall.look()
+    assert hall.sql("SELECT 1 FROM export") == []
+    hall.sql("GRANT INSERT ON case_order TO clerk")
+    await hall.work()
+    assert len(hall.sql("SELECT 1 FROM export")) == 1
+
+
 async def test_two_clerks_at_once_give_each_order_once(hall: Hall) -> None:
     for _ in range(3):
         await hall.submitted()
