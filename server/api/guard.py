@@ -39,6 +39,7 @@ _POLICY: Final = (
     "style-src 'self'",
     "connect-src 'self'",
     "img-src 'self' data: blob:",
+    "media-src 'self' blob:",
     "worker-src 'self' blob:",
     "manifest-src 'self'",
     "font-src 'self'",
