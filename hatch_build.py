@@ -20,6 +20,8 @@ SOURCES = (
     "package-lock.json",
     "package.json",
     "index.html",
+    "staff.html",
+    "open.html",
     "tsconfig.json",
     "svelte.config.js",
     "vite.config.ts",

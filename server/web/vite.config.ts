@@ -9,6 +9,7 @@ export default defineConfig({
     outDir: '../static',
     emptyOutDir: true,
     target: 'es2022',
+    rolldownOptions: { input: { index: 'index.html', staff: 'staff.html', open: 'open.html' } },
     assetsInlineLimit: 0, // the content security policy allows files of ours, not data: addresses
     chunkSizeWarningLimit: 1200, // MapLibre, which is loaded after the words are on the screen
   },

@@ -2,6 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Plugin } from 'vite'
 import type { Fix, Place, WardEvent } from '../src/api'
+import type { Role } from '../src/staff/api'
+import { answer as answerOfCases } from './cases.ts'
 import { lonLat, town } from './town.ts'
 
 const SPEED = 60
@@ -80,16 +82,22 @@ function json(response: ServerResponse, status: number, body: unknown): void {
 
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const path = (request.url ?? '').split('?')[0] ?? ''
-  const isSignedIn = request.headers.cookie?.includes('mimamori_session=dev')
+  const as = /mimamori_session=(\w+)/.exec(request.headers.cookie ?? '')?.[1]
+  let body = ''
+  for await (const part of request) body += part
   if (path === '/session' && request.method === 'POST') {
-    let body = ''
-    for await (const part of request) body += part
     const { login, code } = JSON.parse(body)
-    if (login !== 'demo' || code !== 'demo') return json(response, 401, { title: 'wrong login or code' })
-    response.setHeader('Set-Cookie', 'mimamori_session=dev; HttpOnly; SameSite=Strict; Path=/')
+    if (!['demo', 'officer', 'handler', 'supervisor', 'manager', 'board'].includes(login) || code !== 'demo') return json(response, 401, { title: 'wrong login or code' })
+    response.setHeader('Set-Cookie', `mimamori_session=${login}; HttpOnly; SameSite=Strict; Path=/`)
     return json(response, 200, {})
   }
-  if (!isSignedIn) return json(response, 401, { title: 'sign in' })
+  if (!as) return json(response, 401, { title: 'sign in' })
+  if (as !== 'demo' && path !== '/map' && path !== '/session') {
+    const isJson = request.headers['content-type']?.includes('json')
+    const name = decodeURIComponent(String(request.headers['x-file-name'] ?? ''))
+    const said = answerOfCases(as as Role, request.method ?? 'GET', path, isJson ? JSON.parse(body) : null, name)
+    return said === undefined ? json(response, 404, { title: 'not found' }) : json(response, 200, said)
+  }
   if (path === '/session') response.setHeader('Set-Cookie', 'mimamori_session=; Max-Age=0; Path=/')
   if (path === '/live') return live(response)
   const answer = request.method === 'GET' ? answers(path) : {}

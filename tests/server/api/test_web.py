@@ -69,3 +69,11 @@ async def test_an_app_that_was_not_built_says_so_in_both_languages(tmp_path: Pat
     assert answer.status_code == 503
     assert "画面がまだ作られていません" in answer.text
     assert "has not been built yet" in answer.text
+
+
+async def test_the_pages_of_staff_and_public_are_files_of_their_own(folder: Path) -> None:
+    (folder / "staff.html").write_text("<title>staff</title>")
+    (folder / "open.html").write_text("<title>open</title>")
+    staff, public = await ask(folder, "/staff.html"), await ask(folder, "/open.html")
+    assert (staff.text, public.text) == ("<title>staff</title>", "<title>open</title>")
+    assert {answer.headers["cache-control"] for answer in (staff, public)} == {"no-cache"}
