@@ -91,6 +91,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     response.setHeader('Set-Cookie', `mimamori_session=${login}; HttpOnly; SameSite=Strict; Path=/`)
     return json(response, 200, {})
   }
+  if (path === '/sign-in-ways') return json(response, 200, { passkey: true, code: true, oidc: [] })
   if (!as) return json(response, 401, { title: 'sign in' })
   if (as !== 'demo' && path !== '/map' && path !== '/session') {
     const isJson = request.headers['content-type']?.includes('json')

@@ -1,8 +1,9 @@
 /** The part of the server's HTTP API that officers, city hall and the board use. Times are UTC milliseconds, wall time. */
-import type { Language, Named } from '../api'
+import { stepUp } from '../account'
+import type { Account, Named, Role as AnyRole } from '../api'
 import { call, get, type Reason, send } from '../http'
 
-export type Role = 'guardian' | 'watched' | 'volunteer' | 'officer' | 'handler' | 'supervisor' | 'manager' | 'provider' | 'board'
+export type Role = AnyRole
 export type Purpose = 'crime' | 'missing_person' | 'traffic_accident' | 'disaster' | 'subject_disclosure'
 export type Basis = 'inquiry' | 'warrant' | 'consent' | 'article_69' | 'article_76' | 'ordinance'
 export type PaperKind = 'inquiry' | 'request' | 'warrant' | 'report' | 'consent' | 'disclosure'
@@ -18,7 +19,7 @@ export type Answer = 'used' | 'not_used' | 'not_relevant'
 
 export type Agency = Named & { id: string }
 export type StaffMe = {
-  account: Named & { id: string; role: Role; language: Language; agency: Agency | null }
+  account: Account
   city: Named & { id: string; tz: string }
   recipient: string | null
 }
@@ -144,8 +145,9 @@ export const cameras = () => get<{ cameras: Camera[]; limits: Limits }>('/camera
 export const readCase = (id: string) => get<Case>(one(id))
 export const draft = (fields: CaseFields) => returned<Case>(call('POST', '/cases', fields))
 export const redraft = (id: string, fields: CaseFields) => returned<Case>(call('PUT', one(id), fields))
-export const take = (id: string, body: StepBody) => returned<Case>(call('POST', `${one(id)}/steps`, body))
-export const setRecipient = (recipient: string) => call('PUT', '/me/recipient', { recipient })
+export const take = (id: string, body: StepBody) => stepUp(() => returned<Case>(call('POST', `${one(id)}/steps`, body)))
+/** Tell the city to what address footage is to be sealed; a passkey is shown first. */
+export const setRecipient = (recipient: string) => stepUp(() => call('PUT', '/me/recipient', { recipient }))
 export const paperUrl = (id: string, paper: string) => `/api/v1${one(id)}/papers/${encodeURIComponent(paper)}`
 
 export function cases(filter: { state?: string; before?: string }): Promise<{ cases: CaseRow[]; next: string }> {

@@ -100,6 +100,7 @@ const counted = (n: number, unit: string) => `${n} ${unit}${n === 1 ? '' : 's'}`
 
 export const en: StaffWords = {
   title: 'Watch-over cameras',
+  tagline: 'For those who ask for footage, decide on it and look after both.',
   portal: { officer: 'Footage requests', city: 'Review of requests', board: 'Review board' },
   purposes: PURPOSES,
   bases: BASES,
@@ -407,7 +408,7 @@ export const en: StaffWords = {
     ledgers: 'Ledgers',
     names: { cameras: 'Places of cameras', equipment: 'Equipment', provision: 'Provision of footage' },
     annual: 'Annual report',
-    of: (year: number) => `${year}`,
+    of: (year: number) => `Fiscal year ${year}`,
     fiscal: 'It is computed from the audit log. Computing it again gives the same file.',
     open: 'Open data',
     openWhat: 'How many people pass. Places with fewer than ten are left out.',

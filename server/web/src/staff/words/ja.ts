@@ -98,6 +98,7 @@ const DEADLINES: Record<DeadlineKind, string> = {
 
 export const ja = {
   title: '見守りカメラ',
+  tagline: '映像の申請・審査・確認をする人のページです。',
   portal: { officer: '映像の申請', city: '申請の審査', board: '審査会' },
   purposes: PURPOSES,
   bases: BASES,
@@ -405,7 +406,7 @@ export const ja = {
     ledgers: '台帳',
     names: { cameras: '設置場所一覧簿', equipment: '関連機器等管理台帳', provision: '提供台帳' },
     annual: '年次報告',
-    of: (year: number) => `${year}年`,
+    of: (year: number) => `${year}年度`,
     fiscal: 'この報告は監査記録から計算されます。もう一度計算しても、同じファイルになります。',
     open: 'オープンデータ',
     openWhat: '人の流れの数。10人に満たないところは出しません。',
