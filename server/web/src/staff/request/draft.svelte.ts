@@ -17,6 +17,9 @@ export const BASES: Record<api.Purpose, readonly api.Basis[]> = {
   subject_disclosure: ['article_76'],
 }
 
+/** P1 to P5, in their order. */
+export const PURPOSES: readonly api.Purpose[] = ['crime', 'missing_person', 'traffic_accident', 'disaster', 'subject_disclosure']
+
 const EMPTY: Written = {
   purpose: null, basis: null, is_emergency: false, offence: '', has_occurred: false, inquiry: null, warrant_number: '', report_number: '',
   missing_kind: '', last_confirmed_ms: null, reason: '', note: '', cameras: [],
