@@ -61,7 +61,7 @@ def test_a_yes_comes_with_its_obligations_and_a_no_with_none(engine: Engine) -> 
         replace(PLACE, principal=replace(MOTHER, ref=Ref("Nobody", "mother"))),
         replace(tag_history(CRIME), others=()),
     ],
-    ids=str,
+    ids=[str(number) for number in range(11)],
 )
 def test_a_malformed_question_is_refused_and_counted(engine: Engine, question: Question) -> None:
     decision = engine.decide(question)

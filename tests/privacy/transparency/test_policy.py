@@ -9,8 +9,11 @@ from privacy.transparency.errors import PolicyError
 from privacy.transparency.note import KeyKind, Signer
 from privacy.transparency.policy import Policy
 
-LOG = Signer("city.example/log", Ed25519PrivateKey.generate()).verifier()
-W = [Signer(f"w{n}.example", Ed25519PrivateKey.generate()).verifier(KeyKind.COSIGNATURE) for n in range(5)]
+LOG = Signer("city.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32))).verifier()
+W = [
+    Signer(f"w{n}.example", Ed25519PrivateKey.from_private_bytes(bytes([n + 1] * 32))).verifier(KeyKind.COSIGNATURE)
+    for n in range(5)
+]
 LINES = [f"witness W{n} {key.vkey} http://w{n}.example/" for n, key in enumerate(W)]
 THREE = "\n".join([f"log {LOG.vkey}", *LINES[:3], "group panel 2 W0 W1 W2", "quorum panel", ""])
 
