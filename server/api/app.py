@@ -53,6 +53,7 @@ from server.api import (
 )
 from server.api import log as audit_log
 from server.api import map as town
+from server.api import open as public
 from server.api.access import Parts
 from server.api.bridge import Bridge
 from server.api.guard import BodyLimit, LastResort, SameSite, SecurityHeaders
@@ -175,6 +176,7 @@ def create_app(config: ServerConfig, pools: Pools, knobs: Knobs | None = None) -
         audit_log,
         reports,
         statistics,
+        public,
     ):
         app.include_router(module.router)
     app.router.default = WebApp(knobs.static_dir)

@@ -15,6 +15,7 @@ from server.cases.scope import kept_from_ms
 
 router = APIRouter(prefix="/api/v1", tags=["cases"])
 _ROLES: Final = frozenset({Role.OFFICER, Role.HANDLER, Role.SUPERVISOR, Role.MANAGER, Role.BOARD})
+_NUMBERS: Final = ("retention_days", "freeze_days", "emergency_hours", "return_days", "copy_days")
 
 
 @router.get("/cameras", summary="カメラ / Cameras", responses=problems.documented(*SIGNED_IN, problems.NOT_FOUND))
@@ -51,7 +52,7 @@ def _limits(office: Office) -> Limits:
             "max_hours": facts.max_hours,
             "board_cameras": facts.board_cameras,
             "lead_hours": facts.lead_hours,
-            "retention_days": profile.number_of("retention_days"),
+            **{name: profile.number_of(name) for name in _NUMBERS},
             "purposes": [purpose.value for purpose in purposes],
             "papers": {purpose.value: sorted(profile.papers(purpose)) for purpose in purposes},
         }

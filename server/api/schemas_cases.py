@@ -289,6 +289,10 @@ class Limits(_Answer):
     board_cameras: int
     lead_hours: int
     retention_days: int
+    freeze_days: int
+    emergency_hours: int
+    return_days: int
+    copy_days: int
     purposes: list[CasePurpose]
     papers: dict[CasePurpose, list[PaperKind]]
 
