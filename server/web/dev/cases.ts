@@ -10,7 +10,7 @@ const NAMES: Record<string, [string, string]> = {
   officer: ['佐藤 花子', 'Hanako Sato'], handler: ['鈴木 一郎', 'Ichiro Suzuki'], supervisor: ['高橋 恵', 'Megumi Takahashi'], manager: ['田中 進', 'Susumu Tanaka'], board: ['審査会 委員', 'Board Member'],
 }
 const limits: Limits = {
-  max_cameras: 10, max_hours: 6, board_cameras: 50, lead_hours: 3, retention_days: 14,
+  max_cameras: 10, max_hours: 6, board_cameras: 50, lead_hours: 3, retention_days: 14, freeze_days: 7, emergency_hours: 24, return_days: 30, copy_days: 30,
   purposes: ['crime', 'missing_person', 'traffic_accident', 'disaster', 'subject_disclosure'],
   papers: { crime: ['inquiry', 'request'], missing_person: ['report'], traffic_accident: ['inquiry', 'request'], disaster: ['request'], subject_disclosure: ['disclosure'] },
 }
@@ -110,7 +110,6 @@ export function answer(role: Role, method: string, path: string, body: unknown, 
   if (path === '/me') return me(role)
   if (path === '/cameras') return { cameras, limits }
   if (path === '/me/recipient') return (recipient = (body as { recipient: string }).recipient)
-  if (path === '/audit/entries') return { entries: cases.flatMap(one => one.steps.map((step, n) => ({ index: n, kind: `case.${step.to}`, at_ms: step.at_ms, role: step.role, facts: { case: one.number, purpose: one.purpose, cameras: one.cameras.length } }))).reverse(), next: null }
   if (path === '/cases' && method === 'POST') return seen(draft(body as CaseFields), role)
   if (path === '/cases') return { cases: cases.filter(one => role === 'officer' || one.state !== 'draft').map(one => row(one, role)), next: '' }
   const [, , id, part, kind] = path.split('/')

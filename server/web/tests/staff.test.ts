@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Camera, CaseRow, Limits } from '../src/staff/api'
-import { read } from '../src/staff/checkpoint'
+import { bundlePath, entries, parse as parseNote } from '../src/log'
 import { kept, leftMs, size } from '../src/staff/footage'
 import { byDeadline, passes, waits } from '../src/staff/inbox'
 import { DAY_MS, exact, fromField, HOUR_MS, hours, left, moment, toField } from '../src/staff/moment'
@@ -9,7 +9,7 @@ import { en } from '../src/staff/words/en'
 import { ja } from '../src/staff/words/ja'
 
 const NOW_MS = Date.parse('2026-11-26T08:02:30+09:00')
-const limits: Limits = { max_cameras: 10, max_hours: 6, board_cameras: 50, lead_hours: 3, retention_days: 14, purposes: [], papers: {} }
+const limits: Limits = { max_cameras: 10, max_hours: 6, board_cameras: 50, lead_hours: 3, retention_days: 14, freeze_days: 7, emergency_hours: 24, return_days: 30, copy_days: 30, purposes: [], papers: {} }
 const camera: Camera = { id: 'c', label_ja: '', label_en: '', lat_deg: 0, lon_deg: 0, kept_from_ms: NOW_MS - 10 * DAY_MS, is_recording: true, purposes: [] }
 const window = (fromMs: number, toMs: number) => ({ id: 'c', from_ms: NOW_MS + fromMs, to_ms: NOW_MS + toMs })
 
@@ -107,10 +107,24 @@ describe('the address', () => {
 
 describe('a checkpoint', () => {
   it('tells its size and who signed', () => {
-    expect(read('mimamori/log\n123\ncm9vdA==\n\n— mimamori/log AAAA\n— witness-1 BBBB\n')).toEqual({ origin: 'mimamori/log', size: 123, root: 'cm9vdA==', signers: ['mimamori/log', 'witness-1'] })
+    expect(parseNote('mimamori/log\n123\ncm9vdA==\n\n— mimamori/log AAAA\n— witness-1 BBBB\n')).toEqual({ origin: 'mimamori/log', size: 123, root: 'cm9vdA==', signers: ['mimamori/log', 'witness-1'] })
   })
 
-  it('that is none is not shown', () => expect(read('<html>')).toBeNull())
+  it('that is none is not shown', () => expect(parseNote('<html>')).toBeNull())
+})
+
+describe('the published log', () => {
+  it('lies under the paths of tlog-tiles', () => {
+    expect(bundlePath(0, 70)).toBe('tile/entries/000.p/70')
+    expect(bundlePath(1_234_067, 256 * 1_234_068)).toBe('tile/entries/x001/x234/067')
+  })
+
+  it('gives the entries of a bundle with their places', () => {
+    const entry = (text: string) => [text.length >> 8, text.length & 255, ...new TextEncoder().encode(text)]
+    const bundle = new Uint8Array([...entry('{"kind":"a"}'), ...entry('{"kind":"b"}')])
+    expect(entries(bundle.buffer, 2)).toEqual([{ kind: 'a', index: 512 }, { kind: 'b', index: 513 }])
+    expect(() => entries(bundle.slice(0, -1).buffer, 0)).toThrow('cut short')
+  })
 })
 
 describe('the words', () => {

@@ -39,6 +39,10 @@ export type Limits = {
   board_cameras: number
   lead_hours: number
   retention_days: number
+  freeze_days: number
+  emergency_hours: number
+  return_days: number
+  copy_days: number
   purposes: Purpose[]
   papers: Partial<Record<Purpose, PaperKind[]>>
 }
@@ -132,7 +136,6 @@ export type StepBody = {
   method?: string
   feedback?: Answer
 }
-export type AuditEntry = { index: number | null; kind: string; at_ms: number; role: string; facts: Record<string, string | number | boolean> }
 
 const one = (id: string) => `/cases/${encodeURIComponent(id)}`
 
@@ -165,12 +168,3 @@ export function addPaper(id: string, kind: PaperKind, file: File): Promise<Paper
 /** Return the sealed file of one camera. The server logs the opening before it sends the first octet. */
 export const sealedExport = (id: string, exportId: string, mode: Mode) =>
   send(`${one(id)}/exports/${encodeURIComponent(exportId)}?mode=${mode}`)
-
-export function auditEntries(kind: string, before: number | null): Promise<{ entries: AuditEntry[]; next: number | null }> {
-  const query = new URLSearchParams()
-  if (kind) query.set('kind', kind)
-  if (before !== null) query.set('before', String(before))
-  return get(`/audit/entries?${query}`)
-}
-
-export const checkpoint = async () => (await send('/log/checkpoint')).text()

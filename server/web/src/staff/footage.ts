@@ -18,10 +18,11 @@ export function leftMs(window: Window, limits: Limits, nowMs: number): number {
   return Math.max(0, window.from_ms + limits.retention_days * DAY_MS - nowMs)
 }
 
+export type Ceiling = Pick<Limits, 'max_cameras' | 'max_hours' | 'board_cameras'>
 export type Size = { cameras: number; longestMs: number; totalMs: number; isAbove: boolean; goesToBoard: boolean }
 
 /** Return how large a request is. A camera that is asked for twice is one camera. */
-export function size(windows: readonly Window[], limits: Limits): Size {
+export function size(windows: readonly Window[], limits: Ceiling): Size {
   const lengths = windows.map(window => Math.max(0, window.to_ms - window.from_ms))
   const cameras = new Set(windows.map(window => window.id)).size
   const longestMs = Math.max(0, ...lengths)
