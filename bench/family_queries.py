@@ -8,12 +8,12 @@ turn, in the same kind of transaction, so that what else the machine does meets 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -92,6 +92,7 @@ def measure(small: bool) -> dict[str, float]:  # noqa: FBT001 - as the other par
     Returns:
         query_us_<kind>, query_us_<kind>_unbound: the median of a query with row-level security and without.
         rls_ratio_<kind>, rls_ratio: of these; of their sums.
+        rls_request_ratio: a request for a place, beside one to the same API whose data plane is not bound.
         token_us: beginning and ending a transaction with a token, beyond one without any.
         request_kept_ms: a request for a place, whose token serves again; `request_new_ms`: one that is decided anew.
         decided_ms: deciding alone: facts, policies, the log's entry, the token, one commit.
@@ -130,17 +131,18 @@ def _town(server: Postgres, place: Path, scope: Scope) -> ServerConfig:
 
 async def _measure(config: ServerConfig, scope: Scope) -> dict[str, float]:
     unbound = psycopg.conninfo.make_conninfo(config.dsn("api"), user=_UNBOUND)
-    async with _serving(config) as app, make_pool(unbound, max_size=1) as plain:
+    async with _serving(config) as app, make_pool(unbound, max_size=2) as plain, _serving(config, plain) as free:
         parts = app.state.parts
         askers = [await _signed_in(app, number) for number in range(1, scope.wards, max(1, scope.wards // 50))]
         figures = await _queries(parts.permits, [parts.pool, plain], askers, scope.queries)
+        figures["rls_request_ratio"] = await _request_ratio([app, free], askers, scope.requests)
         return figures | await _requests(app, askers, scope.requests)
 
 
-@asynccontextmanager
-async def _serving(config: ServerConfig) -> AsyncIterator[FastAPI]:
+@contextlib.asynccontextmanager
+async def _serving(config: ServerConfig, data: Pool | None = None) -> AsyncIterator[FastAPI]:
     async with open_pools(config, max_size=2) as pools:
-        app = create_app(config, pools)
+        app = create_app(config, replace(pools, data=data or pools.data))
         server = make_server(app, "127.0.0.1", 0)
         task = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn says it in no other way
@@ -222,6 +224,16 @@ async def _token_us(pool: Pool, grants: list[Grant], count: int) -> float:
             await conn.execute("SELECT 1")
         without_s.append(time.perf_counter() - start_s)
     return (statistics.median(with_s) - statistics.median(without_s)) * 1e6
+
+
+async def _request_ratio(apps: list[FastAPI], guardians: list[_Guardian], count: int) -> float:
+    took: tuple[list[float], list[float]] = ([], [])
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(httpx.AsyncClient(base_url=app.state.url)) for app in apps]
+        for number in range(count):
+            for way, client in enumerate(clients):
+                took[way].append(await _asked(client, guardians[number % len(guardians)]))
+    return statistics.median(took[0]) / statistics.median(took[1])
 
 
 async def _requests(app: FastAPI, guardians: list[_Guardian], count: int) -> dict[str, float]:

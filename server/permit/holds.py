@@ -16,7 +16,7 @@ from server.store import look_up, relation
 from server.store.connection import Connection
 from server.store.look_up import HoldRow, NewHold
 from server.store.pool import Pool
-from server.store.relation import Moments
+from server.store.relation import NOBODY, Moments
 
 _NOBODY_YET = "-"
 """Who made the look-ups of a request that has none yet: nobody's account id."""
@@ -91,12 +91,11 @@ class Holds:
     ) -> RefusedError | None:
         """Return why it is refused, None where it is allowed; either is in the log."""
         now = Moments(self._now_ms(), self._now_ms())
-        found = await relation.wards(conn, asker.account, [wanted.ward_id], now=now)
-        barred = found[0].barred if found else ()
+        [found] = await relation.wards(conn, asker.account, [wanted.ward_id], now=now)
         question = Question(
             entities.principal(asker.role, asker.account, asker.agency),
             Action.HOLD_LOOK_UP,
-            entities.ward(wanted.ward_id, guardians=(), barred=barred),
+            entities.ward(wanted.ward_id, guardians=(), barred=found.barred),
             {
                 "purpose": Ref("Purpose", Purpose.FAMILY_SUPPORT.value),
                 "now": Moment(now.wall_ms),
@@ -109,6 +108,6 @@ class Holds:
         facts: dict[str, Fact] = {"reference": wanted.reference, "until_ms": wanted.until_ms}
         logged = Logged(kind, Purpose.FAMILY_SUPPORT, now.wall_ms, facts, {"ward": wanted.ward_id})
         decision = await ask(conn, self._engine, asker, question, logged)
-        if decision.allowed and found:
+        if decision.allowed and found.version != NOBODY:
             return None
         return RefusedError(decision.reasons if not decision.allowed else ())

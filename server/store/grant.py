@@ -7,6 +7,7 @@ Which rows a token opens, and when it ends, the policies of 0020_purpose.sql say
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -26,7 +27,7 @@ EVER: Final = (-62_135_596_800_000, 253_402_300_799_000)
 _SECRET_OCTETS: Final = 32
 # One snapshot: what says that the tokens are in force, and what they open, are of the same moment.
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_PRESENT: Final = "SELECT set_config('mimamori.tokens', %s, true)"
+_PRESENTABLE: Final = re.compile(r"([0-9a-f]{128}(,|$))*", re.ASCII)
 _IN_FORCE: Final = "SELECT t::text FROM purpose_in_force() AS t"
 _ISSUE: Final = """
 WITH token AS (
@@ -122,15 +123,27 @@ async def holding(pool: Pool, grants: Collection[Grant]) -> AsyncIterator[Held]:
     """Yield a connection as `granted` does, with those of `grants` that are in force; the others open nothing."""
     async with pool.connection() as conn:
         try:
-            async with conn.pipeline():
-                await conn.execute(_BEGIN)
-                await conn.execute(_PRESENT, (",".join(grant.secret for grant in grants),))
-                found = await conn.execute(_IN_FORCE)
-            yield Held(GrantedConnection(conn), frozenset(row[0] for row in await found.fetchall()))
-        finally:
-            # It has written nothing; a connection that is lost has no transaction either, and the pool drops it.
+            in_force = await _begin(conn, ",".join(grant.secret for grant in grants))
+            yield Held(GrantedConnection(conn), in_force)
+        except BaseException:
+            # A connection that is lost has no transaction either, and the pool drops it.
             if not conn.closed:
                 await conn.rollback()
+            raise
+        # It has written nothing, but a rollback would make the driver forget every statement that it has prepared.
+        await conn.commit()
+
+
+async def _begin(conn: Connection, presented: str) -> frozenset[str]:
+    """Begin the transaction and return which tokens are in force, all in one message: it is asked before every read."""
+    if not _PRESENTABLE.fullmatch(presented):
+        raise LapsedError
+    found = await conn.execute(
+        f"{_BEGIN}; SELECT set_config('mimamori.tokens', '{presented}', true); {_IN_FORCE}".encode()
+    )
+    while found.nextset():
+        pass
+    return frozenset(row[0] for row in await found.fetchall())
 
 
 async def issue(conn: Connection, token: NewToken, *, now_ms: int) -> Grant:

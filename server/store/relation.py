@@ -16,6 +16,8 @@ from server.store.connection import Connection, at
 from server.store.pool import Pool
 
 # What is decided is decided on one moment: versions, relations and measures of the same snapshot.
+NOBODY: Final = -1
+"""The version of a ward who does not exist."""
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 _SIGNED_IN: Final = """
 SELECT a.role, a.agency_id AS agency, a.ward_id AS own_ward, coalesce(v.version, 0) AS version,
@@ -29,25 +31,29 @@ WHERE s.token_hash = %(session)s AND s.account_id = %(account)s AND s.scope = 'f
   AND s.expires_at > %(wall)s AND s.last_used_at + s.idle_s * interval '1 second' > %(wall)s
 """
 _WARDS: Final = """
-SELECT w.id, coalesce(v.version, 0) AS version, coalesce(w.provider_id, '') AS provider,
+SELECT asked.id, CASE WHEN w.id IS NULL THEN -1 ELSE coalesce(v.version, 0) END AS version,
+       coalesce(w.provider_id, '') AS provider,
        ARRAY(SELECT g.guardian_id FROM guardianship AS g
-             WHERE g.ward_id = w.id AND g.since <= %(town)s AND g.until > %(town)s) AS guardians,
+             WHERE g.ward_id = asked.id AND g.since <= %(town)s AND g.until > %(town)s) AS guardians,
        ARRAY(SELECT m.account_id FROM protective_measure AS m
-             WHERE m.ward_id = w.id AND m.since <= %(wall)s AND m.until > %(wall)s) AS barred,
-       (SELECT a.id FROM account AS a WHERE a.ward_id = w.id) AS self_account,
+             WHERE m.ward_id = asked.id AND m.since <= %(wall)s AND m.until > %(wall)s) AS barred,
+       (SELECT a.id FROM account AS a WHERE a.ward_id = asked.id) AS self_account,
        (SELECT (extract(epoch FROM min(g.until)) * 1000)::bigint FROM guardianship AS g
-        WHERE g.ward_id = w.id AND g.guardian_id = %(account)s AND g.until > %(town)s
+        WHERE g.ward_id = asked.id AND g.guardian_id = %(account)s AND g.until > %(town)s
           AND isfinite(g.until)) AS town_until_ms,
        (SELECT (extract(epoch FROM min(m.since)) * 1000)::bigint FROM protective_measure AS m
-        WHERE m.ward_id = w.id AND m.account_id = %(account)s AND m.since > %(wall)s) AS wall_until_ms
-FROM ward AS w LEFT JOIN access_version AS v ON v.subject = 'ward:' || w.id
+        WHERE m.ward_id = asked.id AND m.account_id = %(account)s AND m.since > %(wall)s) AS wall_until_ms
+FROM asked LEFT JOIN ward AS w ON w.id = asked.id LEFT JOIN access_version AS v ON v.subject = 'ward:' || asked.id
+ORDER BY asked.id
 """
-_NAMED: Final = f"{_WARDS} WHERE w.id = ANY(%(wards)s)"
-_OWN: Final = f"""{_WARDS} WHERE w.id IN (
+# Who does not exist costs the same look-ups as who does: how long an answer takes must not tell.
+_NAMED: Final = f"WITH asked (id) AS (SELECT unnest(%(wards)s::text[])) {_WARDS}"
+_OWN: Final = f"""
+WITH asked (id) AS (
     SELECT g.ward_id FROM guardianship AS g
     WHERE g.guardian_id = %(account)s AND g.since <= %(town)s AND g.until > %(town)s
-    UNION SELECT a.ward_id FROM account AS a WHERE a.id = %(account)s)
-ORDER BY w.id"""  # noqa: S608 - constants of this module
+    UNION SELECT a.ward_id FROM account AS a WHERE a.id = %(account)s AND a.ward_id IS NOT NULL)
+{_WARDS}"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class WardFacts:
 
     Attributes:
         id: of the ward.
-        version: of its relations.
+        version: of its relations; -1: there is no such ward.
         provider: agency that serves its tag, or "".
         guardians: accounts whose guardianship is in force.
         barred: accounts against whom a protective measure is in force.
@@ -126,7 +132,7 @@ async def signed_in(conn: Connection, account: str, session: bytes, *, now: Mome
 
 
 async def wards(conn: Connection, account: str, ward_ids: Collection[str], *, now: Moments) -> list[WardFacts]:
-    """Return the facts of those of `ward_ids` that exist."""
+    """Return the facts of `ward_ids`; of who does not exist that nobody stands in any relation to them."""
     return await _facts(conn, _NAMED, {"wards": list(ward_ids), **_asked(account, now)})
 
 

@@ -84,59 +84,61 @@ CREATE TABLE purpose_token_case (
 
 -- What the tokens of this transaction open. `mimamori.tokens` is a list of secret and session, hex, with commas between;
 -- anybody may set it, and whoever does not know a secret gets nothing by it.
-CREATE FUNCTION purpose_presented() RETURNS bytea[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT ARRAY(SELECT sha256(decode(part, 'hex'))
-                 FROM string_to_table(nullif(current_setting('mimamori.tokens', true), ''), ',') AS part)
-$$;
-
+-- Versions are looked up one by one and by index: the planner knows nothing of tables that are empty when it first plans.
 CREATE FUNCTION purpose_scope(VARIADIC wanted text[])
 RETURNS TABLE (ward_id text, from_at timestamptz, to_at timestamptz)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 3 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off ROWS 3 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT w.ward_id, t.from_at, t.to_at
-    FROM purpose_token AS t
-    JOIN purpose_token_ward AS w ON w.token_id = t.id
-    LEFT JOIN access_version AS a ON a.subject = 'account:' || t.account_id
-    LEFT JOIN access_version AS v ON v.subject = 'ward:' || w.ward_id
-    WHERE t.secret_hash = ANY (purpose_presented()) AND t.classes && wanted AND t.expires_at > statement_timestamp()
-      AND t.account_version = coalesce(a.version, 0) AND w.version = coalesce(v.version, 0);
+    FROM purpose_token AS t JOIN purpose_token_ward AS w ON w.token_id = t.id
+    WHERE t.secret_hash = ANY (ARRAY(
+              SELECT sha256(decode(part, 'hex'))
+              FROM string_to_table(nullif(current_setting('mimamori.tokens', true), ''), ',') AS part))
+      AND t.classes && wanted AND t.expires_at > statement_timestamp()
+      AND t.account_version
+          = coalesce((SELECT a.version FROM access_version AS a WHERE a.subject = 'account:' || t.account_id), 0)
+      AND w.version = coalesce((SELECT a.version FROM access_version AS a WHERE a.subject = 'ward:' || w.ward_id), 0);
 END
 $$;
 
 CREATE FUNCTION purpose_cases(VARIADIC wanted text[]) RETURNS TABLE (case_id text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 3 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off ROWS 3 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     SELECT c.case_id
-    FROM purpose_token AS t
-    JOIN purpose_token_case AS c ON c.token_id = t.id
-    LEFT JOIN access_version AS a ON a.subject = 'account:' || t.account_id
-    LEFT JOIN access_version AS v ON v.subject = 'case:' || c.case_id
-    WHERE t.secret_hash = ANY (purpose_presented()) AND t.classes && wanted AND t.expires_at > statement_timestamp()
-      AND t.account_version = coalesce(a.version, 0) AND c.version = coalesce(v.version, 0);
+    FROM purpose_token AS t JOIN purpose_token_case AS c ON c.token_id = t.id
+    WHERE t.secret_hash = ANY (ARRAY(
+              SELECT sha256(decode(part, 'hex'))
+              FROM string_to_table(nullif(current_setting('mimamori.tokens', true), ''), ',') AS part))
+      AND t.classes && wanted AND t.expires_at > statement_timestamp()
+      AND t.account_version
+          = coalesce((SELECT a.version FROM access_version AS a WHERE a.subject = 'account:' || t.account_id), 0)
+      AND c.version = coalesce((SELECT a.version FROM access_version AS a WHERE a.subject = 'case:' || c.case_id), 0);
 END
 $$;
 
 -- Which of the tokens of this transaction are in force, whole: with every ward and case that they were issued for.
 CREATE FUNCTION purpose_in_force() RETURNS SETOF uuid
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 3 AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off ROWS 3 AS $$
 BEGIN
     RETURN QUERY
     SELECT t.id
     FROM purpose_token AS t
-    LEFT JOIN access_version AS a ON a.subject = 'account:' || t.account_id
-    WHERE t.secret_hash = ANY (purpose_presented()) AND t.expires_at > statement_timestamp()
-      AND t.account_version = coalesce(a.version, 0)
-      AND NOT EXISTS (
-          SELECT FROM purpose_token_ward AS w LEFT JOIN access_version AS v ON v.subject = 'ward:' || w.ward_id
-          WHERE w.token_id = t.id AND w.version <> coalesce(v.version, 0))
-      AND NOT EXISTS (
-          SELECT FROM purpose_token_case AS c LEFT JOIN access_version AS v ON v.subject = 'case:' || c.case_id
-          WHERE c.token_id = t.id AND c.version <> coalesce(v.version, 0));
+    WHERE t.secret_hash = ANY (ARRAY(
+              SELECT sha256(decode(part, 'hex'))
+              FROM string_to_table(nullif(current_setting('mimamori.tokens', true), ''), ',') AS part))
+      AND t.expires_at > statement_timestamp()
+      AND t.account_version
+          = coalesce((SELECT a.version FROM access_version AS a WHERE a.subject = 'account:' || t.account_id), 0)
+      AND (SELECT coalesce(bool_and(w.version = coalesce(
+               (SELECT a.version FROM access_version AS a WHERE a.subject = 'ward:' || w.ward_id), 0)), true)
+           FROM purpose_token_ward AS w WHERE w.token_id = t.id)
+      AND (SELECT coalesce(bool_and(c.version = coalesce(
+               (SELECT a.version FROM access_version AS a WHERE a.subject = 'case:' || c.case_id), 0)), true)
+           FROM purpose_token_case AS c WHERE c.token_id = t.id);
 END
 $$;
 
@@ -278,7 +280,7 @@ REVOKE ALL ON account, guardianship, presence, tag, session, push_subscription F
 GRANT SELECT ON ward_hour, audit_entry TO api;
 GRANT SELECT (entry_id, name, salt, value) ON audit_opening TO api;
 GRANT SELECT (id, name_ja, name_en) ON agency TO api;
-REVOKE ALL ON FUNCTION purpose_presented, purpose_scope, purpose_cases, purpose_in_force, access_changed,
+REVOKE ALL ON FUNCTION purpose_scope, purpose_cases, purpose_in_force, access_changed,
     end_tokens_of_guardianship, end_tokens_of_account, end_tokens_of_session, ward_registry FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION purpose_scope, purpose_cases, purpose_in_force, ward_registry TO api;
 
@@ -293,7 +295,6 @@ GRANT INSERT ON purpose_token_ward, purpose_token_case TO warden;
 ALTER FUNCTION purpose_scope OWNER TO keeper;
 ALTER FUNCTION purpose_cases OWNER TO keeper;
 ALTER FUNCTION purpose_in_force OWNER TO keeper;
-ALTER FUNCTION purpose_presented OWNER TO keeper;
 ALTER FUNCTION access_changed OWNER TO keeper;
 ALTER FUNCTION end_tokens_of_guardianship OWNER TO keeper;
 ALTER FUNCTION end_tokens_of_account OWNER TO keeper;
