@@ -104,7 +104,7 @@ def draft(**over: Any) -> Draft:
         inquiry_number="加古川捜発第123号",
         inquiry_on=date(2026, 11, 25),
         inquiry_station="加古川警察署",
-        inquiry_officer="警部補 山田太郎",
+        inquiry_officer="司法警察員 生活安全課長",
     )
     return replace(right, **over)
 

@@ -1,11 +1,8 @@
 """A police station and a city hall with people in it, each with a card that lets him or her in once."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from privacy.terms import Role
 from server.accounts import cards, desk
@@ -39,36 +36,17 @@ class Person:
         return STATION.id if self.role is Role.OFFICER else None
 
 
-OFFICER = Person("officer-sato", Role.OFFICER, "佐藤 花子", "Hanako Sato")
-HANDLER = Person("handler-suzuki", Role.HANDLER, "鈴木 一郎", "Ichiro Suzuki")
-SUPERVISOR = Person("supervisor-takahashi", Role.SUPERVISOR, "高橋 恵", "Megumi Takahashi")
-MANAGER = Person("manager-tanaka", Role.MANAGER, "田中 進", "Susumu Tanaka")
-BOARD = Person("board-ito", Role.BOARD, "伊藤 光", "Hikaru Ito")
+OFFICER = Person("officer-a", Role.OFFICER, "生活安全課 捜査担当", "Community safety, investigator")
+HANDLER = Person("handler-a", Role.HANDLER, "市民安全課 取扱者", "Safety division, handler")
+SUPERVISOR = Person("supervisor-a", Role.SUPERVISOR, "市民安全課 取扱責任者", "Safety division, supervisor")
+MANAGER = Person("manager-a", Role.MANAGER, "市民安全課 管理責任者", "Safety division, manager")
+BOARD = Person("board-a", Role.BOARD, "見守り審議会 委員", "Oversight board, member")
 EVERYBODY = (OFFICER, HANDLER, SUPERVISOR, MANAGER, BOARD)
 
 
 def hire(settings: ServerConfig) -> dict[str, str]:
     """Register the station and everybody; return the code of each one's card by account."""
     return asyncio.run(_hire(settings))
-
-
-def go_live(config_file: Path, camera: str) -> None:
-    """Let a camera go live as city hall does: its records, and a mask by three people."""
-    bare = config_file.with_name("mask.json")
-    bare.write_text('{"bare": true}')
-    for kind in ("sign", "consultation", "notice", "location"):
-        record = ("record", camera, kind, "--on", "2026-11-01", "--reference", "市報")
-        _duty(config_file, HANDLER, *record)
-    _duty(config_file, HANDLER, "mask-draw", camera, str(bare), "--reason", "設置")
-    _duty(config_file, SUPERVISOR, "mask-check", "1")
-    _duty(config_file, MANAGER, "mask-approve", "1")
-    _duty(config_file, MANAGER, "live", camera)
-
-
-def _duty(config_file: Path, person: Person, *arguments: str) -> None:
-    command = [sys.executable, "-m", "server", "duty", *arguments, "--as", person.id, "--config", str(config_file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def _hire(settings: ServerConfig) -> dict[str, str]:

@@ -52,7 +52,7 @@ class InquiryBody(_Body):
     number: _Line = Field("", examples=["加古川捜発第123号"])
     dated_on: dt.date | None = Field(None, examples=["2026-11-25"])
     station: _Line = Field("", examples=["加古川警察署"])
-    officer: _Line = Field("", examples=["司法警察員 警部補 山田太郎"])
+    officer: _Line = Field("", examples=["司法警察員 生活安全課長"])
 
 
 class CaseBody(_Body):

@@ -230,14 +230,14 @@ async def test_a_disaster_without_cameras_or_end_is_refused(hall: CityHall, give
 
 
 async def test_a_complaint_is_counted_in_the_log_and_told_there_to_nobody(hall: CityHall) -> None:
-    told = OversightRow(Oversight.BREACH, DAY, "東町の山田さんの映像", persons=3)
+    told = OversightRow(Oversight.BREACH, DAY, "東町三丁目の住人の映像", persons=3)
     await oversight.record(hall.desk(Role.MANAGER), told)
     await oversight.record(hall.desk(Role.BOARD), OversightRow(Oversight.INSPECTION, DAY, "定期", findings=2))
     await oversight.record(hall.desk(Role.MANAGER), OversightRow(Oversight.COMPLAINT, DAY, "電話"))
     assert hall.kinds() == ["breach.found", "inspection.held", "complaint.received"]
     assert hall.log()[0]["facts"]["persons"] == 3
     assert hall.log()[1]["facts"]["findings"] == 2
-    assert "山田" not in str(hall.log())
+    assert "三丁目" not in str(hall.log())
     with pytest.raises(RefusedError):
         await oversight.record(hall.desk(Role.HANDLER), told)
 

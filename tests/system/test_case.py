@@ -74,7 +74,7 @@ def identity(open_dir: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def people(village: Village, identity: Path) -> Iterator[dict[str, httpx.Client]]:
-    """The four who take part, each signed in; the camera has gone live by the three of city hall."""
+    """The four who take part, each signed in."""
     recipient = str(pyrage.x25519.Identity.from_str(identity.read_text().strip()).to_public())
     with psycopg.connect(village.settings.dsn(), autocommit=True) as conn:
         conn.execute(
@@ -89,7 +89,6 @@ def people(village: Village, identity: Path) -> Iterator[dict[str, httpx.Client]
                 (account, name, name, name, role.value, "kakogawa-ps" if role is Role.OFFICER else None),
             )
         conn.execute("UPDATE account SET recipient = %s, recipient_set_at = now() WHERE id = 'o-1'", (recipient,))
-    _go_live(village)
     clients = asyncio.run(_signed_in(village))
     yield clients
     for client in clients.values():
@@ -106,17 +105,6 @@ async def _signed_in(village: Village) -> dict[str, httpx.Client]:
             client.cookies.set(cookies.SESSION, token)
             clients[name] = client
     return clients
-
-
-def _go_live(village: Village) -> None:
-    picture = village.options.state_dir / "mask.json"
-    picture.write_text('{"bare": true}')
-    for kind in ("sign", "consultation", "notice", "location"):
-        _run(village, "duty", "record", CAMERA, kind, "--on", "2026-11-01", "--reference", "市報", "--as", "h-1")
-    _run(village, "duty", "mask-draw", CAMERA, str(picture), "--reason", "設置", "--as", "h-1")
-    _run(village, "duty", "mask-check", "1", "--as", "s-1")
-    _run(village, "duty", "mask-approve", "1", "--as", "m-1")
-    _run(village, "duty", "live", CAMERA, "--as", "m-1")
 
 
 def _run(village: Village, *arguments: str) -> str:

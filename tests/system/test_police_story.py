@@ -141,7 +141,6 @@ def village(founded: Callable[..., AbstractContextManager[Village]]) -> Iterator
 def story(village: Village, open_dir: Path) -> Iterator[Story]:
     """The whole story, told once."""
     cards = staffing.hire(village.settings)
-    staffing.go_live(village.options.config_file, CAMERA)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=FLAGS)
         desks = {person.id: _desk(browser, village, person) for person in staffing.EVERYBODY}
@@ -195,7 +194,7 @@ def _ask(story: Story) -> None:
     page.fill("#inquiry-number", "加古川捜発第123号")
     page.fill("#inquiry-date", "2026-11-25")
     page.fill("#inquiry-station", "加古川警察署")
-    page.fill("#inquiry-officer", "警部補 山田太郎")
+    page.fill("#inquiry-officer", "司法警察員 生活安全課長")
     page.locator(f"input[data-camera={CAMERA}]").check()
     start_ms = (_footage_from_ms(story.village) // 1000 + 3) * 1000
     page.fill("#from-1", _field(start_ms))

@@ -7,7 +7,7 @@ const DAY_MS = 24 * HOUR_MS
 const { grid } = town()
 const AGENCY = { id: 'station', name_ja: 'みまもり警察署', name_en: 'Mimamori Police Station' }
 const NAMES: Record<string, [string, string]> = {
-  officer: ['佐藤 花子', 'Hanako Sato'], handler: ['鈴木 一郎', 'Ichiro Suzuki'], supervisor: ['高橋 恵', 'Megumi Takahashi'], manager: ['田中 進', 'Susumu Tanaka'], board: ['審査会 委員', 'Board Member'],
+  officer: ['生活安全課 捜査担当', 'Community safety, investigator'], handler: ['市民安全課 取扱者', 'Safety division, handler'], supervisor: ['市民安全課 取扱責任者', 'Safety division, supervisor'], manager: ['市民安全課 管理責任者', 'Safety division, manager'], board: ['審査会 委員', 'Board Member'],
 }
 const limits: Limits = {
   max_cameras: 10, max_hours: 6, board_cameras: 50, lead_hours: 3, retention_days: 14, freeze_days: 7, emergency_hours: 24, return_days: 30, copy_days: 30,
@@ -128,7 +128,7 @@ export function answer(role: Role, method: string, path: string, body: unknown, 
 function sample(step: Step[], more: Partial<CaseFields> = {}): void {
   const from_ms = Date.now() - 3 * DAY_MS
   const one = draft({
-    purpose: 'crime', basis: 'inquiry', is_emergency: false, offence: '窃盗（刑法235条）', has_occurred: true, inquiry: { number: '捜照 第123号', dated_on: '2026-11-24', station: 'みまもり警察署', officer: '警部補 佐藤 花子' },
+    purpose: 'crime', basis: 'inquiry', is_emergency: false, offence: '窃盗（刑法235条）', has_occurred: true, inquiry: { number: '捜照 第123号', dated_on: '2026-11-24', station: 'みまもり警察署', officer: '司法警察員 生活安全課長' },
     warrant_number: '', report_number: '', missing_kind: '', last_confirmed_ms: null, reason: '', note: '白い自転車が通るはずです。',
     cameras: cameras.slice(0, 3).map(({ id }) => ({ id, from_ms, to_ms: from_ms + 2 * HOUR_MS })), ...more,
   })

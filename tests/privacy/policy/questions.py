@@ -39,7 +39,7 @@ CRIME: Final = CaseFacts(
     id="case",
     agency="station",
     is_registered=True,
-    officer="sato",
+    officer="officer",
     purpose=Purpose.CRIME,
     basis=Basis.INQUIRY,
     state=State.DRAFT,
@@ -114,7 +114,7 @@ TAG_BY_WARRANT: Final = replace(
     tag_ward="ward",
 )
 
-OFFICER: Final = entities.principal(Role.OFFICER, "sato", "station")
+OFFICER: Final = entities.principal(Role.OFFICER, "officer", "station")
 MOTHER: Final = entities.principal(Role.GUARDIAN, "mother")
 CHILD: Final = entities.principal(Role.WATCHED, "child")
 HANDLER: Final = entities.principal(Role.HANDLER, "a")
@@ -137,8 +137,8 @@ ASKERS: Final = (
     PUBLIC,
     VOLUNTEER,
     CLERK,
-    entities.principal(Role.OFFICER, "sato", "other-station"),
-    entities.principal(Role.OFFICER, "kato", "station"),
+    entities.principal(Role.OFFICER, "officer", "other-station"),
+    entities.principal(Role.OFFICER, "colleague", "station"),
     entities.principal(Role.GUARDIAN, "father"),
     entities.principal(Role.GUARDIAN, "stranger"),
     entities.principal(Role.WATCHED, "other-child"),

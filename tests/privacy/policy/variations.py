@@ -74,14 +74,17 @@ FACTS: Final[Mapping[str, Mapping[str, tuple[Choice, ...]]]] = {
     "Agency": {"hasBasis": FLAG, "gate": (None, "recipient:hospital", "recipient:press")},
     "Ward": {
         "guardians": (frozenset[Ref](), frozenset({Ref("Guardian", "stranger"), Ref("Guardian", "father")})),
-        "barred": (frozenset[Ref](), *(frozenset({Ref("Account", one)}) for one in ("mother", "child", "a", "sato"))),
+        "barred": (
+            frozenset[Ref](),
+            *(frozenset({Ref("Account", one)}) for one in ("mother", "child", "a", "officer")),
+        ),
         "self": (None, Ref("Watched", "child"), Ref("Watched", "other-child")),
         "provider": _PROVIDERS,
     },
     "Case": {
         "agency": _AGENCIES,
         "registered": FLAG,
-        "officer": (Ref("Officer", "sato"), Ref("Officer", "kato")),
+        "officer": (Ref("Officer", "officer"), Ref("Officer", "colleague")),
         "purpose": _PURPOSES,
         "gate": ("purpose:crime", "purpose:traffic_accident"),
         "basis": tuple(Ref("Basis", one.value) for one in Basis),

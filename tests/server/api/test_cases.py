@@ -29,7 +29,7 @@ BODY: dict[str, Any] = {
         "number": "加古川捜発第１２３号",
         "dated_on": "2026-11-25",
         "station": "加古川警察署",
-        "officer": "警部補 山田太郎",
+        "officer": "司法警察員 生活安全課長",
     },
     "cameras": [{"id": WINDOW.detector, "from_ms": WINDOW.from_ms, "to_ms": WINDOW.to_ms}],
 }

@@ -44,7 +44,7 @@ async def test_three_people_decide_a_case_and_the_log_has_every_step(hall: Hall)
 async def test_the_log_names_nobody(hall: Hall) -> None:
     await hall.approved()
     bodies = " ".join(str(entry) for entry in hall.entries())
-    for personal in ("o-1", "h-1", "officer", "山田", "窃盗", "第123号"):
+    for personal in ("o-1", "h-1", "officer", "生活安全課長", "窃盗", "第123号"):
         assert f"'{personal}'" not in bodies.replace("'role': 'officer'", "").replace("'officer': '", "")
 
 
