@@ -12,7 +12,7 @@ import psycopg
 from privacy.terms import Role
 from server.config import ServerConfig
 from tests import casework
-from tests.casework import NOW_MS, PAPERS, RECIPIENT, WINDOW, pdf
+from tests.casework import PAPERS, RECIPIENT, WINDOW, pdf
 
 WARD: Final = "w-red"
 ABSENT: Final = "w-none"
@@ -208,7 +208,7 @@ _BODIES: Final[dict[str, object]] = {
     "delete_subscription": {"endpoint": "https://fcm.googleapis.com/mkpushendpoint"},
     "post_invitation": {"name_ja": "招待", "role": "viewer"},
     "post_look_up": LOOK_UP,
-    "post_hold": {**LOOK_UP, "until_ms": NOW_MS + 86_400_000},
+    "post_hold": {**LOOK_UP, "days": 1},
     "post_case": {**CASE, "reason": "", "inquiry": {**CASE["inquiry"], "officer": "警部補 某"}},
     "put_case": {**CASE, "reason": "", "inquiry": {**CASE["inquiry"], "officer": "警部補 某"}},
     "post_step": {"step": "prepare"},

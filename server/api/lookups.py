@@ -21,7 +21,7 @@ from server.store.look_up import LookUpRow
 router = APIRouter(prefix="/api/v1/wards/{ward_id}", tags=["look-ups"])
 _WRITING: Final = (*OF_A_WARD, problems.CROSS_SITE, problems.MALFORMED, problems.TOO_LARGE)
 _LASTS_MS: Final = 10_000
-_LONGEST_MS: Final = 180 * 86_400_000
+_DAY_MS: Final = 86_400_000
 """Of a hold, as 0020_purpose.sql has it."""
 _MAX_ID: Final = 2**63 - 1
 _UUID: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -90,11 +90,9 @@ def _shown(row: LookUpRow) -> LookUp:
     responses=problems.documented(*_WRITING),
 )
 async def post_hold(parts: PartsNow, asker: AskerNow, ward_id: WardNow, body: HoldBody) -> HoldShown:
-    """Ask that the family be told of the look-ups of one request only from a day on; another manager confirms."""
-    now_ms = parts.sessions.now_ms()
-    if not now_ms < body.until_ms <= now_ms + _LONGEST_MS:
-        raise problems.ProblemError(problems.INVALID)
-    hold_id = await parts.holds.ask_for(asker, HoldWish(ward_id, body.case, body.reason.strip(), body.until_ms))
+    """Ask that the family be told of the look-ups of one request only after so many days; another manager confirms."""
+    until_ms = parts.sessions.now_ms() + body.days * _DAY_MS
+    hold_id = await parts.holds.ask_for(asker, HoldWish(ward_id, body.case, body.reason.strip(), until_ms))
     return HoldShown(id=hold_id, is_confirmed=False)
 
 

@@ -21,6 +21,7 @@ Someone else's ward answers like one who does not exist, byte for byte. Times ar
 TAGS: Final = [
     {"name": "session", "description": "サインイン / signing in and out"},
     {"name": "family", "description": "見守る人の場所とできごと / a ward's places and events"},
+    {"name": "look-ups", "description": "照会 / who looked a ward's records up, and why"},
     {"name": "live", "description": "ライブ / Server-Sent Events"},
     {"name": "notices", "description": "通知 / Web Push"},
     {"name": "map", "description": "地図 / the town"},

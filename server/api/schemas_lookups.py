@@ -65,11 +65,11 @@ class LookUps(_Answer):
 
 
 class HoldBody(_Body):
-    """Up to which day the family is not told of the look-ups of one request, and why."""
+    """For how many days the family is not told of the look-ups of one request, and why."""
 
     case: Reference
     reason: _Reason
-    until_ms: int = Field(ge=0, le=253_402_300_799_000, description="wall time, UTC ms")
+    days: int = Field(ge=1, le=180, description="from now", examples=[14])
 
 
 class HoldShown(_Answer):

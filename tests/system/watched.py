@@ -33,7 +33,7 @@ def mimamori(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 30.0) -> None:
+def until(holds: Callable[[], bool], *, within_s: float = 90.0) -> None:
     """Wait until something holds; fail if it does not."""
     ends_s = time.monotonic() + within_s
     while not holds():

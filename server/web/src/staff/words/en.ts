@@ -157,7 +157,7 @@ export const en: StaffWords = {
     key: 'Your key',
     reports: 'Ledgers and reports',
     audit: 'Audit log',
-    sample: 'Sample',
+    sample: 'Review',
   },
   list: {
     mine: 'Requests of your station',
@@ -431,8 +431,8 @@ export const en: StaffWords = {
     raw: 'The whole checkpoint',
   },
   sample: {
-    title: 'Sample',
-    what: 'Large requests (more cameras than the limit) and emergency releases.',
+    title: 'Review of requests',
+    what: 'The papers of requests that were submitted. Footage is not shown. Emergency releases are marked.',
     empty: 'There are no such cases.',
   },
 }
