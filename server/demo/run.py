@@ -32,7 +32,7 @@ _LOOK_S: Final = 2.0
 _DRAIN_S: Final = 60.0
 _NOTICES_S: Final = 10.0
 _STORE_S: Final = 10.0
-_STEPS: Final = 16
+_STEPS: Final = 17
 
 
 class AlreadyRunningError(ServerError):

@@ -94,6 +94,8 @@ class Screen:
         """Print where to look and as whom, then `ready` alone on its line."""
         self.say(f"アプリ App: {sign_in.url}")
         self.say(f"お試しログイン Demo sign-in: {sign_in.login} / {sign_in.code}")
+        self.say(f"警察と市役所 Police and city hall: {sign_in.url}/staff.html")
+        self.say(f"だれでも Everybody: {sign_in.url}/open.html")
         for office in sign_in.offices:
             how = f"登録カード card {office.code}" if office.code else "パスキー登録済み has its passkey"
             self.say(f"{office.name_ja} {office.name_en}: {how}")
