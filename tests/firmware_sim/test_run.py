@@ -111,15 +111,13 @@ async def test_a_receiver_that_is_off_hears_nothing(sockets: RunSettings) -> Non
         reader, writer = await asyncio.open_unix_connection(sockets.radio_socket)
         session = air.AirSession(GATE, 0)
         writer.write(session.hello())
-        await reader.readexactly(16)
         writer.write(session.scan(is_on=False))
-        await asyncio.sleep(0.15)
+        session.feed(await _whatever(reader, 0.3))
         off_since_ms = sockets.clock.now_ms()
-        session.feed(await _whatever(reader, 0.6))
+        silence = await _whatever(reader, 0.6)
         on_again_ms = sockets.clock.now_ms()
         writer.write(session.scan(is_on=True))
-        session._reader.datalink = 1002
-        heard = session.feed(await _whatever(reader, 0.8))
+        heard = session.feed(silence + await _whatever(reader, 0.8))
         writer.close()
     assert heard
     assert not [packet for packet in heard if off_since_ms < packet.at_ms < on_again_ms]

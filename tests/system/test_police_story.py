@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "artefacts" / "police"
 CAMERA = town.CAMERA
 FOOTAGE_S = 20
-# A header names a feature that this Chromium was built without; WebGL is slow here. Of the log there may be no file yet.
+# A header names a feature that this Chromium was built without; WebGL is slow here.
 EXPECTED = ("Permissions-Policy", "GPU stall", "WebGL")
 AUTHENTICATOR = {
     "protocol": "ctap2",

@@ -113,8 +113,8 @@ async def _planted(city: City) -> Targets:
         await ask("officer", "POST", f"cases/{case['id']}/steps", json={"step": "submit"})
         await ask("handler", "POST", f"wards/{WARD}/look-up", json=LOOK_UP)
         told = await ask("guardian", "GET", f"wards/{WARD}/look-ups")
-        until = {**LOOK_UP, "until_ms": NOW_MS + 86_400_000, "case": "2026-9999"}
-        hold = await ask("manager", "POST", f"wards/{WARD}/look-up-holds", json=until)
+        quiet = {**LOOK_UP, "days": 1, "case": "2026-9999"}
+        hold = await ask("manager", "POST", f"wards/{WARD}/look-up-holds", json=quiet)
         sessions = await ask("guardian", "GET", "sessions")
     return Targets(
         WARD, case["id"], kept["id"], hold["id"], int(told["look_ups"][0]["id"]), sessions["sessions"][0]["id"]

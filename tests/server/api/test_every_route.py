@@ -71,6 +71,9 @@ PUBLIC = {
     "get_report": "published",
     "get_releases": "published, anonymous",
     "get_release": "published, anonymous",
+    "get_open_cameras": "published",
+    "get_open_map": "the town's map, which names nobody",
+    "get_open_policies": "published",
     "get_checkpoint": "published",
     "get_daily": "published",
     "get_vkey": "published",
@@ -86,6 +89,7 @@ BARE = {
     "server/api/me.py": "opens tokens",
     "server/api/map.py": "the town's map",
     "server/api/monitor.py": "whether the database answers, states of devices",
+    "server/api/open.py": "the ledger of cameras, the town's map",
     "server/api/statistics.py": "published counts",
     "server/api/uploads.py": "exports of devices",
 }
