@@ -8,7 +8,9 @@ Source: docs/ARCHITECTURE.md, "Who decides"; https://docs.cedarpolicy.com/auth/a
 
 from __future__ import annotations
 
-from typing import Final, Self
+import copy
+from functools import cache
+from typing import Final
 
 import cedarpy
 from cedarpy import pst
@@ -54,20 +56,14 @@ class Engine:
         parsed = cedarpy.policies_to_pst(texts.text)
         self._policies = {action: _of_action(parsed, action) for action in Action}
 
-    @classmethod
-    def load(cls) -> Self:
-        """Return an engine with the policies of this release.
+    @staticmethod
+    def load() -> Engine:
+        """Return an engine with the policies of this release, which are read and checked once a process.
 
         Raises:
             PolicyError: they cannot be used, or answer a question with a known answer wrongly.
         """
-        from privacy.policy import canary  # noqa: PLC0415 - it builds questions, and nothing else here needs them
-
-        engine = cls(PolicyTexts.read())
-        wrong = [name for name, question, expected in canary.QUESTIONS if engine.decide(question).allowed != expected]
-        if wrong or engine.errors:
-            raise PolicyError(f"known questions are answered wrongly: {', '.join(wrong) or 'with errors'}")
-        return engine
+        return copy.copy(of_this_release())
 
     def decide(self, question: Question) -> Decision:
         """Return the answer with the policies that decided; a question that does not fit the schema is refused."""
@@ -91,6 +87,22 @@ class Engine:
     def _fault(self) -> Decision:
         self.errors += 1
         return Decision(allowed=False, reasons=(POLICY_ERROR,), policy_set=self.policy_set)
+
+
+@cache
+def of_this_release() -> Engine:
+    """Return the engine that `Engine.load` copies: nothing in it changes but the count of errors.
+
+    Raises:
+        PolicyError: as `Engine.load` says.
+    """
+    from privacy.policy import canary  # noqa: PLC0415 - it builds questions, and nothing else here needs them
+
+    engine = Engine(PolicyTexts.read())
+    wrong = [name for name, question, expected in canary.QUESTIONS if engine.decide(question).allowed != expected]
+    if wrong or engine.errors:
+        raise PolicyError(f"known questions are answered wrongly: {', '.join(wrong) or 'with errors'}")
+    return engine
 
 
 def _of_action(parsed: pst.PolicySet, action: Action) -> cedarpy.PolicySet:

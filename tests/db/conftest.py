@@ -1,5 +1,6 @@
 """A small town in a real database: detectors that seal, tags that advertise, and ingest without a broker."""
 
+import contextlib
 import dataclasses
 import secrets
 import time
@@ -15,6 +16,7 @@ from server import keys as server_keys
 from server.config import ServerConfig
 from server.core.engine import GRACE_MS
 from server.core.suppress import BUCKET_MS
+from server.ingest import loop
 from server.ingest.loop import Ingest, make
 from server.ingest.metrics import Metrics
 from server.ingest.parcel import Parcel
@@ -200,8 +202,10 @@ def _registry(tags: dict[str, Air], boxes: dict[str, Box]) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def town(db: ServerConfig) -> AsyncIterator[Town]:
+async def town(db: ServerConfig, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
     """A town of four detectors, three tags and two families, at noon, imported and ready for batches."""
+    # Ingest looks through the whole heap at each start: here that is pytest's, again and again.
+    monkeypatch.setattr(loop, "_without_collections", contextlib.nullcontext)
     config = dataclasses.replace(db, clock=Clock(origin_wall_ms=0, origin_town_ms=NOON_MS, speed=1e-5))
     server_keys.make(config)
     city = keys.CityBundle.load(config.keys_dir / server_keys.CITY)

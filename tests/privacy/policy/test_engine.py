@@ -7,7 +7,7 @@ import cedarpy
 import pytest
 
 from privacy.policy import canary
-from privacy.policy.engine import DEFAULT_DENY, POLICY_ERROR, Engine
+from privacy.policy.engine import DEFAULT_DENY, POLICY_ERROR, Engine, of_this_release
 from privacy.policy.question import Entity, Moment, Question, Ref, Value
 from privacy.policy.request import entities_of, request_of
 from privacy.policy.source import PolicyError, PolicyTexts
@@ -146,8 +146,15 @@ def test_policies_that_answer_a_known_question_wrongly_are_not_loaded(monkeypatc
         "never": TEXTS.subjects["never"].replace("resource.barred.contains(", "!resource.barred.contains("),
     }
     monkeypatch.setattr(PolicyTexts, "read", lambda: PolicyTexts(TEXTS.schema, changed))
+    of_this_release.cache_clear()
     with pytest.raises(PolicyError, match="a barred guardian does not"):
         Engine.load()
+
+
+def test_engines_of_one_process_count_their_own_errors() -> None:
+    one, other = Engine.load(), Engine.load()
+    one.decide(replace(ALLOWED["submit crime"], resource=Entity(CRIME.entity().ref, {})))
+    assert (one.errors, other.errors) == (1, 0)
 
 
 def test_policies_that_do_not_fit_the_schema_are_not_loaded() -> None:
