@@ -66,12 +66,23 @@ async def add(conn: Connection, new: NewCard) -> str:
 
 
 async def use(conn: Connection, code_hash: bytes, *, now_ms: int) -> UsedCard | None:
-    """Use a card up; None: no such card, used before, expired, or of an account or agency that has ended."""
+    """Use a card up; None: no such card, used before, expired, or of an account or agency that has ended.
+
+    An invitation is worth what its maker is worth now: an owner who is barred, disabled or none any more opens nothing.
+    """
     cursor = await conn.execute(
         """UPDATE enrolment_card AS c SET used_at = %(now)s
            FROM account AS a LEFT JOIN agency AS g ON g.id = a.agency_id
            WHERE c.code_hash = %(code_hash)s AND c.used_at IS NULL AND c.expires_at > %(now)s
              AND a.id = c.account_id AND a.disabled_at IS NULL AND g.ended_at IS NULL
+             AND (c.household_id IS NULL OR EXISTS (
+                 SELECT FROM household_member AS m JOIN account AS maker ON maker.id = m.account_id
+                 WHERE m.household_id = c.household_id AND m.account_id = c.made_by AND m.role = 'owner'
+                   AND m.since <= %(now)s AND m.until > %(now)s AND maker.disabled_at IS NULL
+                   AND NOT EXISTS (
+                       SELECT FROM household_ward AS w JOIN protective_measure AS p ON p.ward_id = w.ward_id
+                       WHERE w.household_id = c.household_id AND p.account_id = m.account_id
+                         AND p.since <= %(now)s AND p.until > %(now)s)))
            RETURNING c.id, c.account_id, a.role, c.household_id, c.household_role""",
         {"code_hash": code_hash, "now": at(now_ms)},
     )

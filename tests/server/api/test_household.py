@@ -101,3 +101,28 @@ async def test_a_barred_member_learns_nothing_of_the_household_and_invites_nobod
     barred, none = await owner.get("/api/v1/household"), await stranger.get("/api/v1/household")
     assert (barred.status_code, barred.content) == (none.status_code, none.content) == (404, none.content)
     assert (await invite(owner)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        """INSERT INTO protective_measure (ward_id, account_id, since, until, asked_until, entered_by)
+           VALUES ('ward-yui', 'g-demo', now(), now() + interval '1 day', now() + interval '1 year', 'g-other')""",
+        "UPDATE account SET disabled_at = now() WHERE id = 'g-demo'",
+        "UPDATE household_member SET until = now() WHERE account_id = 'g-demo'",
+    ],
+    ids=["barred", "disabled", "owner no more"],
+)
+async def test_an_invitation_opens_nothing_once_its_owner_may_not_invite_any_more(
+    signed_in: SignIn, client: Client, sql: Sql, ended: str
+) -> None:
+    owner, new = await signed_in("demo"), client()
+    await with_key(owner)
+    card = (await invite(owner)).json()
+    before = sql("SELECT count(*) FROM guardianship")
+    sql(ended)
+    answer = await new.post("/api/v1/cards", json={"code": card["code"]})
+    never = await new.post("/api/v1/cards", json={"code": "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AA"})
+    assert (answer.status_code, answer.json()["code"]) == (never.status_code, never.json()["code"])
+    assert sql("SELECT count(*) FROM guardianship") == before
+    assert sql("SELECT count(*) FROM enrolment_card WHERE used_at IS NOT NULL") == [(0,)]
