@@ -79,7 +79,7 @@ async def open_export(office: Office, pool: Pool, folder: Path, asker: Asker, re
             export = next((one for one in whole.exports if one.id == request.export), None)
             if export is None:
                 raise UnknownCaseError
-            if export.destroyed_ms is not None:
+            if is_seen and export.destroyed_ms is not None:
                 raise CopyMissingError
             question = office.question(asker, whole, _ACTION[request.mode], context)
             more = {"export": export.id, "mode": request.mode}

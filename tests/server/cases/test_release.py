@@ -49,6 +49,15 @@ async def test_to_a_stranger_there_is_no_such_case(hall: Hall) -> None:
         await _open(hall, case_id, "stranger")
 
 
+async def test_to_a_stranger_there_is_no_such_case_also_when_its_copies_are_gone(hall: Hall) -> None:
+    case_id = await hall.released()
+    hall.sql("UPDATE export SET destroyed_at = now()")
+    with pytest.raises(UnknownCaseError):
+        await _open(hall, case_id, "stranger")
+    with pytest.raises(CopyMissingError):
+        await _open(hall, case_id)
+
+
 async def test_what_was_approved_for_viewing_is_not_downloaded(hall: Hall) -> None:
     case_id = await hall.released(mode="view")
     assert await _policies(hall, case_id, mode="download") == "R13-view-only"
