@@ -218,7 +218,8 @@ class Page:
         agency: of this one alone; None: of all.
         with_drafts_of: drafts are their officer's alone; "" shows none.
         states: of these alone; empty: of all.
-        before: the number that the page before ended with; "": from the newest on.
+        before: the number that the page before ended with; "": from the newest on. One that the page could not show
+            is none.
         limit: how many at most.
     """
 
@@ -237,7 +238,9 @@ async def listed(conn: Connection, page: Page) -> list[CaseRow]:
            AND (c.submitted_at IS NOT NULL OR c.officer_id = %(officer)s)
            AND (%(states)s::text[] = '{}' OR c.state = ANY(%(states)s))
            AND (%(before)s = '' OR (c.created_at, c.number) <
-                (SELECT b.created_at, b.number FROM footage_case AS b WHERE b.number = %(before)s))
+                (SELECT b.created_at, b.number FROM footage_case AS b WHERE b.number = %(before)s
+                     AND (%(agency)s::text IS NULL OR b.agency_id = %(agency)s)
+                     AND (b.submitted_at IS NOT NULL OR b.officer_id = %(officer)s)))
            ORDER BY c.created_at DESC, c.number DESC LIMIT %(limit)s""",
         {
             "agency": page.agency,

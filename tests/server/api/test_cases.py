@@ -167,6 +167,15 @@ async def test_lists_come_in_pages_and_by_state(as_: As) -> None:
     assert [one["number"] for one in drafts] == ["2026-0004"]
 
 
+async def test_a_list_does_not_tell_which_numbers_others_have(as_: As) -> None:
+    officer, stranger = await as_("officer"), await as_("stranger")
+    await _drafted(stranger)
+    await _drafted(officer)
+    await _drafted(stranger)
+    lists = [(await stranger.get(CASES, params={"before": number})).content for number in ("2026-0002", "2026-0009")]
+    assert lists[0] == lists[1]
+
+
 async def test_a_paper_is_read_back_as_it_was_uploaded(as_: As) -> None:
     case = await _submitted(await as_("officer"))
     kept = (await (await as_("handler")).get(f"{CASES}/{case['id']}/papers/{case['papers'][0]['id']}")).content
