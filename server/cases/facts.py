@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 from privacy.cases import Step
@@ -37,6 +38,7 @@ class Whole:
     Attributes:
         kept: of each window.
         exports: the newest of each window that has one.
+        copies: every export that the city still holds whole, also one that another has replaced.
         ordinance: what the city's ordinance says, and what the board has opened by now.
         purposes: what each live camera may serve.
         disaster_until_ms: when the declared disaster ends that names all its cameras; None: there is none.
@@ -50,6 +52,7 @@ class Whole:
     steps: Sequence[StepRow]
     orders: Sequence[OrderRow]
     exports: Sequence[ExportState]
+    copies: Sequence[ExportState] = field(default=())
     undertaken_ms: int | None
     openings: Sequence[Opening] = field(default=())
     certificates: Sequence[Certificate] = field(default=())
@@ -139,7 +142,8 @@ async def whole(conn: Connection, row: CaseRow, around: Around) -> Whole:
     windows = await cases.windows(conn, row.id)
     known = await cameras.cameras(conn, around.city, {one.detector for one in windows})
     orders = await case_order.given(conn, row.id)
-    exports = await case_order.exports(conn, row.id)
+    every = await case_order.exports(conn, row.id)
+    exports = [next(of_window) for _, of_window in groupby(every, key=lambda one: one.camera)]
     retention_days = around.profile.number_of("retention_days")
     kept = kept_of(windows, known, retention_days=retention_days, now_ms=around.now_ms)
     ordinance = await ordinance_facts(conn, around.profile)
@@ -152,6 +156,7 @@ async def whole(conn: Connection, row: CaseRow, around: Around) -> Whole:
         steps=await case_step.taken(conn, row.id),
         orders=orders,
         exports=exports,
+        copies=[one for one in every if one.sha256 is not None and one.destroyed_ms is None],
         undertaken_ms=await case_record.undertaken_ms(conn, row.id),
         openings=await case_record.openings(conn, row.id),
         certificates=await case_record.certificates(conn, row.id),

@@ -79,7 +79,7 @@ def ratify_by_ms(whole: Whole, office: Office) -> int | None:
 
 def copies_until_ms(whole: Whole, office: Office) -> int | None:
     """Return when the city's copies must be gone, counted from the first that came; None: there are none."""
-    here = [one.whole_ms for one in whole.exports if one.whole_ms is not None and one.destroyed_ms is None]
+    here = [one.whole_ms for one in whole.copies if one.whole_ms is not None]
     return min(here) + office.days_ms("copy_days") if here else None
 
 

@@ -84,8 +84,7 @@ async def close(tending: Tending) -> bool:
     """Close a case of which nothing is left to do: returned, answered or given up, its copies destroyed."""
     row = tending.whole.row
     is_answered = row.feedback is not None or row.feedback_missing_ms is not None
-    is_empty = all(one.sha256 is None or one.destroyed_ms is not None for one in tending.whole.exports)
-    is_due = row.state is State.RETURNED and is_answered and is_empty
+    is_due = row.state is State.RETURNED and is_answered and not tending.whole.copies
     return is_due and await _step(tending, Step.CLOSE)
 
 

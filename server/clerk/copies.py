@@ -63,7 +63,7 @@ async def destroy(tending: Tending) -> bool:
     until_ms = view.copies_until_ms(tending.whole, tending.room.office)
     if until_ms is None or (tending.now_ms < until_ms and row.state not in _OVER):
         return False
-    here = [one for one in tending.whole.exports if one.sha256 is not None and one.destroyed_ms is None]
+    here = tending.whole.copies
     # First the files: killed here, the next look finds none and still certifies. The other way round one would stay.
     for export in here:
         await asyncio.to_thread(_delete, _path(tending, export))

@@ -109,9 +109,9 @@ async def given(conn: Connection, case_id: str) -> list[OrderRow]:
 
 
 async def exports(conn: Connection, case_id: str) -> list[ExportState]:
-    """Return the newest export of each window of a case, by window."""
+    """Return every export of a case, by window, the newest one of each first."""
     cursor = await conn.execute(
-        """SELECT DISTINCT ON (o.camera) o.camera, e.id, e.detector_id, e.state, e.size_bytes,
+        """SELECT o.camera, e.id, e.detector_id, e.state, e.size_bytes,
                   CASE WHEN e.state = 'whole' THEN e.sha256 END,
                   CASE WHEN e.state = 'whole' THEN e.settled_at END, e.destroyed_at
            FROM case_order AS o JOIN export AS e ON e.id = o.export_id

@@ -171,6 +171,23 @@ async def test_the_citys_copies_are_destroyed_on_their_day_with_a_certificate(ha
     assert len(hall.entries("copy.destroyed")) == 1
 
 
+async def test_a_copy_that_came_although_its_order_failed_is_destroyed_with_the_others(hall: Hall) -> None:
+    case_id = await hall.approved()
+    await hall.look()
+    await hall.obey()
+    await hall.look()
+    await hall.obey()
+    hall.sql("UPDATE gateway_order SET state = 'failed' WHERE kind = 'export'")
+    hall.now_ms += HOUR_MS
+    await hall.work()
+    assert hall.state(case_id) == "ready"
+    assert hall.sql("SELECT count(*) FROM export WHERE state = 'whole'") == [(2,)]
+    hall.now_ms += 30 * DAY_MS
+    await hall.work()
+    assert list(hall.folder.iterdir()) == []
+    assert hall.sql("SELECT count(*) FROM export WHERE destroyed_at IS NULL") == [(0,)]
+
+
 async def test_killed_after_the_file_was_deleted_the_clerk_certifies_at_the_next_look(hall: Hall) -> None:
     case_id = await hall.released()
     for file in hall.folder.glob("*.age"):
