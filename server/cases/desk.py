@@ -28,9 +28,7 @@ from server.store.connection import Connection
 from server.store.pool import Pool
 
 _LISTED_ROLES = frozenset({Role.OFFICER, Role.HANDLER, Role.SUPERVISOR, Role.MANAGER, Role.BOARD})
-_WRITABLE_LATER = frozenset(
-    {State.SUBMITTED, State.PREPARED, State.CHECKED, State.APPROVED, State.READY, State.RELEASED}
-)
+_HASTENED = frozenset({State.APPROVED, State.READY, State.RELEASED})
 _LATER = ("inquiry_number", "inquiry_on", "inquiry_station", "inquiry_officer", "warrant_number", "report_number")
 """What comes with the papers, and so in an emergency after submission."""
 
@@ -48,6 +46,15 @@ class Upload:
     kind: str
     name: str
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A paper that was examined, and when."""
+
+    upload: Upload
+    examined: papers.Examined
+    now_ms: int
 
 
 class CaseDesk:
@@ -108,6 +115,7 @@ class CaseDesk:
                 await cases.set_windows(conn, case_id, normal)
             else:
                 await cases.change(conn, case_id, {name: columns[name] for name in _LATER})
+            await self._read_again(conn, asker, row, now_ms)
             return await self._now(conn, case_id, now_ms)
 
     async def add_paper(self, asker: Asker, case_id: str, upload: Upload) -> PaperRow:
@@ -122,23 +130,11 @@ class CaseDesk:
             before = await self._own(conn, asker, case_id)
         examined = await asyncio.to_thread(papers.examine, upload.content, upload.kind, before)
         now_ms = self.office.now_ms()
-        row = PaperRow(
-            id=secrets.token_hex(16),
-            kind=upload.kind,
-            name=_name(upload.name, examined.media_type),
-            media_type=examined.media_type,
-            size_bytes=len(upload.content),
-            sha256=hashlib.sha256(upload.content).digest(),
-            findings=examined.as_rows,
-            added_ms=now_ms,
-        )
-        sealed = sealing.seal(self.office.paper_key, upload.content, case=case_id, paper=row.id)
         async with self.pool.connection() as conn, conn.transaction():
             case = await self._own(conn, asker, case_id)
-            entry = await audit.append(conn, _paper_record(asker, case, row, now_ms))
-            paper = NewPaper(row=row, case=case_id, added_by=asker.account, sealed=sealed, entry=entry)
-            await case_paper.add(conn, paper)
-        return row
+            if papers.typed(upload.kind, case) != papers.typed(upload.kind, before):
+                examined = await asyncio.to_thread(papers.examine, upload.content, upload.kind, case)
+            return await self._keep(conn, asker, case, _Examined(upload, examined, now_ms))
 
     async def paper(self, asker: Asker, case_id: str, paper: str) -> tuple[PaperRow, bytes]:
         """Return a paper and what is in it, once the log says who reads it.
@@ -206,11 +202,40 @@ class CaseDesk:
     async def _own(self, conn: Connection, asker: Asker, case_id: str) -> CaseRow:
         """Return a case that the asker is writing: what an officer has not submitted is nobody else's to change."""
         row = await cases.find(conn, case_id, is_locked=True)
-        is_open = row is not None and (
-            row.state is State.DRAFT or (row.is_emergency and row.ratified_ms is None and row.state in _WRITABLE_LATER)
-        )
-        if row is None or not is_open or (row.officer_id, row.agency_id) != (asker.account, asker.agency):
+        if (
+            row is None
+            or not (row.state is State.DRAFT or _is_awaiting_papers(row))
+            or (row.officer_id, row.agency_id) != (asker.account, asker.agency)
+        ):
             raise UnknownCaseError
+        return row
+
+    async def _read_again(self, conn: Connection, asker: Asker, before: CaseRow, now_ms: int) -> None:
+        """Compare the papers anew whose words have changed in the request: a finding is about what is typed now."""
+        now = await self._own(conn, asker, before.id)
+        for old in await case_paper.current(conn, before.id):
+            found = await case_paper.content(conn, before.id, old.id)
+            if found is None or papers.typed(old.kind, now) == papers.typed(old.kind, before):
+                continue
+            content = sealing.open_(self.office.paper_key, found[1], case=before.id, paper=old.id)
+            examined = await asyncio.to_thread(papers.examine, content, old.kind, now)
+            await self._keep(conn, asker, now, _Examined(Upload(old.kind, old.name, content), examined, now_ms))
+
+    async def _keep(self, conn: Connection, asker: Asker, case: CaseRow, paper: _Examined) -> PaperRow:
+        upload = paper.upload
+        row = PaperRow(
+            id=secrets.token_hex(16),
+            kind=upload.kind,
+            name=_name(upload.name, paper.examined.media_type),
+            media_type=paper.examined.media_type,
+            size_bytes=len(upload.content),
+            sha256=hashlib.sha256(upload.content).digest(),
+            findings=paper.examined.as_rows,
+            added_ms=paper.now_ms,
+        )
+        sealed = sealing.seal(self.office.paper_key, upload.content, case=case.id, paper=row.id)
+        entry = await audit.append(conn, _paper_record(asker, case, row, paper.now_ms))
+        await case_paper.add(conn, NewPaper(row=row, case=case.id, added_by=asker.account, sealed=sealed, entry=entry))
         return row
 
     async def _checked(
@@ -225,6 +250,16 @@ class CaseDesk:
         if row is None:
             raise UnknownCaseError
         return await self.office.whole(conn, row, now_ms)
+
+
+def _is_awaiting_papers(row: CaseRow) -> bool:
+    """Return whether papers may still come: of an emergency until it is prepared, or after a release in a hurry.
+
+    What one person has checked by its papers is not swapped under the hands of the next.
+    """
+    if not row.is_emergency or row.ratified_ms is not None:
+        return False
+    return row.state is State.SUBMITTED or (row.emergency_ms is not None and row.state in _HASTENED)
 
 
 def _paper_record(asker: Asker, case: CaseRow, row: PaperRow, now_ms: int) -> Record:

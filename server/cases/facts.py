@@ -90,7 +90,7 @@ class Whole:
             state=row.state,
             is_emergency=row.is_emergency,
             emergency_at_ms=row.emergency_ms,
-            papers=frozenset(paper.kind for paper in self.papers if paper.is_good),
+            papers=frozenset(paper.kind for paper in self.papers if paper.is_good and self._is_typed(paper.kind)),
             has_offence=bool(row.offence),
             has_occurred=row.has_occurred,
             has_warrant=bool(row.warrant_number),
@@ -116,6 +116,12 @@ class Whole:
             release_until_ms=row.release_until_ms,
             may_download=row.mode == "download",
         )
+
+    def _is_typed(self, kind: str) -> bool:
+        """Return whether the request says what rule 2 wants of an inquiry; other papers have facts of their own."""
+        row = self.row
+        said = (row.inquiry_number, row.inquiry_on, row.inquiry_station, row.inquiry_officer)
+        return kind != "inquiry" or all(said)
 
     def _is_within_purpose(self) -> bool:
         asked = {one.detector for one in self.windows}

@@ -228,7 +228,7 @@ def _bare(text: str) -> str:
 
 def _compared(text: str, kind: str, row: CaseRow) -> Iterator[Finding]:
     bare = _bare(text)
-    wanted = _typed(kind, row)
+    wanted = typed(kind, row)
     if not wanted:
         yield Finding("text", "ok", "文字を読み取れました。", "Its text can be read.")
     for code, (label_ja, label_en, values) in wanted.items():
@@ -243,7 +243,7 @@ def _compared(text: str, kind: str, row: CaseRow) -> Iterator[Finding]:
             )
 
 
-def _typed(kind: str, row: CaseRow) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
+def typed(kind: str, row: CaseRow) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
     """Return what of the typed request must stand in a paper of this kind: each by label and ways to write it."""
     said: dict[str, tuple[str, str, tuple[str, ...]]] = {}
     if kind == "inquiry":

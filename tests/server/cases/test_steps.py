@@ -87,6 +87,41 @@ async def test_a_paper_that_says_something_else_counts_as_missing(hall: Hall) ->
     await hall.take("officer", case_id, Step.SUBMIT)
 
 
+async def test_a_paper_is_read_again_when_what_is_typed_changes(hall: Hall) -> None:
+    case_id = await hall.drafted()
+    await hall.add_papers(case_id, "inquiry", "request")
+    await hall.desk.update(asker("officer"), case_id, draft(inquiry_number="加古川捜発第999号"), (WINDOW,))
+    assert await _refused(hall, "officer", case_id, Step.SUBMIT) == {"R02-papers"}
+    await hall.desk.update(asker("officer"), case_id, draft(offence="強盗"), (WINDOW,))
+    assert await _refused(hall, "officer", case_id, Step.SUBMIT) == {"R02-papers"}
+    await hall.desk.update(asker("officer"), case_id, draft(), (WINDOW,))
+    await hall.take("officer", case_id, Step.SUBMIT)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [{"inquiry_number": ""}, {"inquiry_on": None}, {"inquiry_station": ""}, {"inquiry_officer": ""}],
+    ids=["number", "date", "station", "officer"],
+)
+async def test_an_inquiry_counts_only_with_its_number_date_station_and_officer(
+    hall: Hall, missing: dict[str, Any]
+) -> None:
+    case_id = await hall.drafted(**missing)
+    await hall.add_papers(case_id, "inquiry", "request")
+    assert await _refused(hall, "officer", case_id, Step.SUBMIT) == {"R02-papers"}
+
+
+async def test_no_paper_is_swapped_after_it_was_checked_also_not_of_what_was_asked_as_an_emergency(hall: Hall) -> None:
+    case_id = await hall.submitted(is_emergency=True)
+    wrong = Upload("inquiry", "x.pdf", pdf(*INQUIRY, "swapped"))
+    for name, step in (("handler", Step.PREPARE), ("supervisor", Step.CHECK), ("manager", Step.APPROVE)):
+        await hall.take(name, case_id, step)
+        with pytest.raises(UnknownCaseError):
+            await hall.desk.add_paper(asker("officer"), case_id, wrong)
+        with pytest.raises(UnknownCaseError):
+            await hall.desk.update(asker("officer"), case_id, draft(inquiry_number="加古川捜発第999号"), (WINDOW,))
+
+
 async def test_more_is_asked_than_is_kept(hall: Hall) -> None:
     window = Window("gw-1", NOW_MS - 10 * DAY_MS - 1000, NOW_MS - 10 * DAY_MS + HOUR_MS)
     case_id = await hall.drafted(window)
