@@ -153,7 +153,12 @@ def _draft(officer: httpx.Client, from_s: int) -> dict[str, Any]:
         "purpose": "crime",
         "offence": "窃盗",
         "has_occurred": True,
-        "inquiry": {"number": "加古川捜発第123号", "dated_on": "2026-11-25", "station": "加古川警察署"},
+        "inquiry": {
+            "number": "加古川捜発第123号",
+            "dated_on": "2026-11-25",
+            "station": "加古川警察署",
+            "officer": "司法警察員",
+        },
         "cameras": [window],
     }
     answer = officer.post("/cases", json=body)
