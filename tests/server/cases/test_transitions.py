@@ -250,6 +250,57 @@ async def test_what_was_submitted_stays(hall: Hall, statement: str) -> None:
     assert refused.value.sqlstate in {"23000", "42501"}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        f"recipient = 'age1{'q' * 58}'",
+        "mode = 'view'",
+        "approved_until = approved_until + interval '1 h'",
+        "approved_at = now()",
+        "ratified_at = now()",
+        "is_emergency = NOT is_emergency",
+        "inquiry_number = '加古川捜発第999号'",
+        "warrant_number = '令和8年(る)第1号'",
+    ],
+)
+@pytest.mark.parametrize("is_emergency", [False, True])
+async def test_what_was_approved_stays(hall: Hall, change: str, *, is_emergency: bool) -> None:
+    case_id = await hall.submitted(is_emergency=is_emergency)
+    for name, step in (("handler", Step.PREPARE), ("supervisor", Step.CHECK), ("manager", Step.APPROVE)):
+        await hall.take(name, case_id, step, mode="download")
+    with (
+        psycopg.connect(hall.config.dsn("warden"), autocommit=True) as conn,
+        pytest.raises(psycopg.errors.IntegrityConstraintViolation, match=r"stays|no step"),
+    ):
+        conn.execute(f"UPDATE footage_case SET {change}".encode())
+
+
+async def test_the_database_takes_no_paper_after_those_there_were_checked(hall: Hall) -> None:
+    case_id = await hall.submitted(is_emergency=True)
+    write = """INSERT INTO audit_entry (body) SELECT convert_to(jsonb_build_object(
+                   'kind', 'paper.added', 'facts', jsonb_build_object('case', number))::text, 'UTF8')
+               FROM footage_case RETURNING id"""
+    add = """INSERT INTO case_paper
+             SELECT md5(p.id), case_id, kind, name, media_type, size_bytes, sha256, findings, sealed,
+                    added_at, added_by, %s
+             FROM case_paper AS p WHERE kind = 'inquiry' LIMIT 1"""
+    with psycopg.connect(hall.config.dsn("warden"), autocommit=True) as conn:
+        entry = hall.sql(write)[0]
+        with conn.transaction(force_rollback=True):
+            conn.execute(add.encode(), entry)
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="not of this paper"):
+            conn.execute(add.encode(), hall.sql("SELECT min(id) FROM audit_entry")[0])
+        await hall.take("handler", case_id, Step.PREPARE)
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="was checked stays"):
+            conn.execute(add.encode(), entry)
+
+
+@pytest.mark.parametrize("role", ["api", "ingest", "notify", "gate", "ledger"])
+async def test_no_other_program_asks_whose_case_an_entry_is_of(hall: Hall, role: str) -> None:
+    with psycopg.connect(hall.config.dsn(role)) as conn, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        conn.execute("SELECT case_entry_fits(1, 'x', '.')")
+
+
 @pytest.mark.parametrize("role", ["api", "ingest", "notify", "gate", "ledger"])
 @pytest.mark.parametrize("table", ["footage_case", "case_paper", "case_camera", "case_step", "case_opening"])
 async def test_no_other_program_reads_cases(hall: Hall, role: str, table: str) -> None:
