@@ -99,19 +99,28 @@ async def confirm(conn: Connection, measure_id: str, account_id: str, *, now_ms:
 
 
 async def ask_end(conn: Connection, measure_id: str, account_id: str, *, now_ms: int) -> bool:
-    """Let a first person ask that a measure be lifted; it stays in force. False: no such measure in force, or asked."""
+    """Let a first person ask that a measure be lifted; it stays in force.
+
+    Returns:
+        False: no such measure in force, asked before, or the person is whom it bars.
+    """
     cursor = await conn.execute(
-        "UPDATE protective_measure SET end_asked_by = %s WHERE id = %s AND end_asked_by IS NULL AND until > %s",
-        (account_id, measure_id, at(now_ms)),
+        """UPDATE protective_measure SET end_asked_by = %(by)s
+           WHERE id = %(id)s AND end_asked_by IS NULL AND account_id <> %(by)s AND until > %(now)s""",
+        {"id": measure_id, "by": account_id, "now": at(now_ms)},
     )
     return cursor.rowcount == 1
 
 
 async def end(conn: Connection, measure_id: str, account_id: str, *, now_ms: int) -> bool:
-    """Let a second person lift a measure. False: nobody asked for it, the same person did, or it is over."""
+    """Let a second person lift a measure.
+
+    Returns:
+        False: nobody asked for it, the same person did, the person is whom it bars, or it is over.
+    """
     cursor = await conn.execute(
         """UPDATE protective_measure SET ended_by = %(by)s, until = greatest(%(now)s, since + interval '1 millisecond')
-           WHERE id = %(id)s AND end_asked_by <> %(by)s AND until > %(now)s""",
+           WHERE id = %(id)s AND end_asked_by <> %(by)s AND account_id <> %(by)s AND until > %(now)s""",
         {"id": measure_id, "by": account_id, "now": at(now_ms)},
     )
     return cursor.rowcount == 1
