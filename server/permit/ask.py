@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
+from privacy.policy.engine import DEFAULT_DENY
 from privacy.policy.question import Decision, Question, Reason
 from privacy.terms import Purpose, Role
 from privacy.transparency.record import Fact, Record
 from server.errors import ServerError
 from server.store import audit
 from server.store.connection import Connection
+
+_UNTOLD: Final = frozenset({"N01-barred", "A05-barred-invites-nobody"})
+"""Policies that no entry names: whoever is barred knows when he asked, and would read in the published log why not."""
 
 
 class Decider(Protocol):
@@ -103,10 +107,16 @@ async def ask_entry(
         "action": question.action.value,
         "purpose": logged.purpose.value,
         "allowed": decision.allowed,
-        "policies": ",".join(reason.policy for reason in decision.reasons),
+        "policies": ",".join(_told(decision)),
         "policy_set": decision.policy_set,
     }
     kind = logged.kind if decision.allowed else logged.refused or f"{noun}.refused"
     personal = {**logged.personal, "account": asker.account}
     entry = await audit.append(conn, Record(kind, logged.at_ms, asker.role, facts, personal))
     return decision, entry
+
+
+def _told(decision: Decision) -> list[str]:
+    """Return the policies that the log names: of a person who is barred the same as of one who is a stranger."""
+    told = [reason.policy for reason in decision.reasons if reason.policy not in _UNTOLD]
+    return told or [DEFAULT_DENY.policy]

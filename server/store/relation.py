@@ -48,11 +48,16 @@ ORDER BY asked.id
 """
 # Who does not exist costs the same look-ups as who does: how long an answer takes must not tell.
 _NAMED: Final = f"WITH asked (id) AS (SELECT unnest(%(wards)s::text[])) {_WARDS}"
+# Nor is anything asked about whom the account is barred from: an entry of a refusal would tell that there is a measure.
 _OWN: Final = f"""
 WITH asked (id) AS (
-    SELECT g.ward_id FROM guardianship AS g
-    WHERE g.guardian_id = %(account)s AND g.since <= %(town)s AND g.until > %(town)s
-    UNION SELECT a.ward_id FROM account AS a WHERE a.id = %(account)s AND a.ward_id IS NOT NULL)
+    SELECT own.id FROM (
+        SELECT g.ward_id FROM guardianship AS g
+        WHERE g.guardian_id = %(account)s AND g.since <= %(town)s AND g.until > %(town)s
+        UNION SELECT a.ward_id FROM account AS a WHERE a.id = %(account)s AND a.ward_id IS NOT NULL) AS own (id)
+    WHERE NOT EXISTS (
+        SELECT FROM protective_measure AS m WHERE m.ward_id = own.id AND m.account_id = %(account)s
+            AND m.since <= %(wall)s AND m.until > %(wall)s))
 {_WARDS}"""  # noqa: S608 - constants of this module
 
 
@@ -137,7 +142,7 @@ async def wards(conn: Connection, account: str, ward_ids: Collection[str], *, no
 
 
 async def own_wards(conn: Connection, account: str, *, now: Moments) -> list[WardFacts]:
-    """Return the facts of all wards to whom an account stands in a relation, by id."""
+    """Return the facts of all wards to whom an account stands in a relation and from whom it is not barred, by id."""
     return await _facts(conn, _OWN, _asked(account, now))
 
 

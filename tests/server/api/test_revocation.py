@@ -124,3 +124,18 @@ async def test_in_whatever_order_rights_come_and_go_no_channel_says_a_byte_witho
             assert [(a.status_code, a.content) for a in answers] == [(a.status_code, a.content) for a in unknown]
     assert allowed_seen
     assert refused_seen
+
+
+async def test_the_published_log_does_not_tell_the_barred_that_they_are(signed_in: SignIn, sql: Sql) -> None:
+    one = await signed_in("demo")
+    said = []
+    for way in (BAR, f"{LIFT}; {END}"):
+        sql(way)
+        ((before,),) = sql("SELECT coalesce(max(id), 0) FROM audit_entry")
+        for path in ("wards/ward-yui/place", "wards/ward-yui/look-ups", "wards/nobody/place", "me", "audit/proof/1"):
+            await one.get(f"/api/v1/{path}")
+        rows = sql("SELECT convert_from(body, 'UTF8')::jsonb FROM audit_entry WHERE id > %s ORDER BY id", before)
+        said.append([(row["kind"], row["facts"]) for (row,) in rows])
+    assert said[0] == said[1]
+    assert said[0][0] == said[0][2]
+    assert "barred" not in str(said)
