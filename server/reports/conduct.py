@@ -107,7 +107,7 @@ def openings(scope: Scope) -> Table:
     return _list(
         "openings",
         Text("映像の取り出しと閲覧", "Exports and openings of footage"),
-        (Text("書き出し", "Exports"), scope.count("footage.exported")),
+        (Text("書き出し", "Exports"), scope.count("case.exported")),
         (Text("閲覧", "Views"), scope.count("footage.viewed")),
         (Text("ダウンロード", "Downloads"), scope.count("footage.downloaded")),
     )

@@ -1,13 +1,17 @@
 """The annual report from entries of the log."""
 
+import inspect
 import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from privacy.cases import ENTRY_OF
+from server.reports import conduct, histories
 from server.reports.annual import Asked, annual
 from server.reports.as_csv import csv_of
 from server.reports.as_html import html_of
@@ -18,6 +22,7 @@ from server.reports.tables import Below, Cell, Document, Table
 from tests.server.reports.conftest import RULES, Log
 
 ROOT = Path(__file__).parents[3]
+_KIND = re.compile(r'"([a-z]+\.[a-z_]+)"')
 
 
 def _table(document: Document, name: str) -> Table:
@@ -88,11 +93,37 @@ def test_missing_answers_are_a_share(year: Log, asked: Asked) -> None:
         ("deletion", "消去した記録", 120),
         ("statistics", "公表したます目", 12),
         ("openings", "閲覧", 1),
+        ("openings", "書き出し", 12),
         ("look-ups", "タグ事業者", 3),
     ],
 )
 def test_what_the_log_says_is_in_the_report(year: Log, asked: Asked, table: str, item: str, count: int) -> None:
     assert _cells(annual(year.bodies, asked), table)[item] == (count,)
+
+
+def test_every_kind_that_a_report_or_the_boards_page_asks_for_is_one_that_is_written() -> None:
+    written = set(ENTRY_OF.values())
+    for folder in (
+        "cases",
+        "clerk",
+        "duties",
+        "accounts",
+        "api",
+        "permit",
+        "history",
+        "retention",
+        "statistics",
+        "store",
+    ):
+        for file in (ROOT / "server" / folder).rglob("*.py"):
+            written |= set(_KIND.findall(file.read_text("utf-8")))
+    asked_for = set[str]()
+    for module in (conduct, histories):
+        asked_for |= set(_KIND.findall(inspect.getsource(module)))
+    page = (ROOT / "server/web/src/staff/pages/Audit.svelte").read_text("utf-8").replace("'", '"')
+    asked_for |= set(_KIND.findall(page.partition("const WANTED")[0]))
+    assert len(asked_for) > 30
+    assert asked_for - written == set()
 
 
 def test_a_year_begins_in_april_in_japan(log: Log) -> None:
