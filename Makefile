@@ -6,7 +6,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 STAMP   := $(VENV)/.synced
 UV      := uv==0.13.9
-WEB     := $(wildcard server/web/*.json server/web/*.ts server/web/*.js server/web/index.html) \
+WEB     := $(wildcard server/web/*.json server/web/*.ts server/web/*.js server/web/*.html) \
            $(shell find server/web/src server/web/public -type f 2>/dev/null)
 
 # make demo
