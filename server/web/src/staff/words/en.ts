@@ -120,7 +120,6 @@ export const en: StaffWords = {
     sent: 'Sending…',
     notSent: 'This could not be sent. What you entered is still here. Please try again.',
     notYours: 'This page is for the police, city hall and the review board.',
-    toFamily: 'To the page for families',
     toPublic: 'Public page',
     skip: 'To the content',
     signOut: 'Sign out',
