@@ -23,6 +23,13 @@ export function parse(note: string): Checkpoint | null {
   return { origin, size: Number(size), root, signers }
 }
 
+/** Return whether anybody but the log itself has signed a checkpoint. The names are read, the signatures are not verified. */
+export const isWitnessed = ({ origin, signers }: Checkpoint) => signers.some(signer => signer !== origin)
+
+/** Return what to type to verify the log that lies at `site`, with the files that are linked beside it. */
+export const command = (point: Checkpoint, site: string) =>
+  `mimamori audit verify ${site}/log --key log.vkey${isWitnessed(point) ? ' --policy policy' : ''}`
+
 /** Return the path of the bundle of entries that has number `index`, in a log of `size` entries. */
 export function bundlePath(index: number, size: number): string {
   const width = Math.min(WIDTH, size - index * WIDTH)

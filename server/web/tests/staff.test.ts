@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Camera, CaseRow, Limits } from '../src/staff/api'
-import { bundlePath, entries, parse as parseNote } from '../src/log'
+import { bundlePath, command, entries, parse as parseNote } from '../src/log'
 import { kept, leftMs, size } from '../src/staff/footage'
 import { byDeadline, passes, waits } from '../src/staff/inbox'
 import { DAY_MS, exact, fromField, HOUR_MS, hours, left, moment, toField } from '../src/staff/moment'
@@ -111,6 +111,11 @@ describe('a checkpoint', () => {
   })
 
   it('that is none is not shown', () => expect(parseNote('<html>')).toBeNull())
+
+  it.each([['— a/log AAAA\n', '--key log.vkey'], ['— a/log AAAA\n— witness-1 BBBB\n', '--key log.vkey --policy policy']])('signed by %j is verified with what is published', (signed, with_) => {
+    const point = parseNote(`a/log\n1\ncm9vdA==\n\n${signed}`)
+    expect(point && command(point, 'https://city.example')).toBe(`mimamori audit verify https://city.example/log ${with_}`)
+  })
 })
 
 describe('the published log', () => {

@@ -1,4 +1,7 @@
+import { readdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { en as openEn } from '../src/open/words/en'
+import { ja as openJa } from '../src/open/words/ja'
 import { en } from '../src/words/en'
 import { eventText } from '../src/words/event'
 import { ja } from '../src/words/ja'
@@ -29,4 +32,9 @@ test('ages are said as people say them', () => {
   expect(en.ago({ unit: 'hours', count: 1 })).toBe('1 hour ago')
   expect(en.ago({ unit: 'days', count: 3 })).toBe('3 days ago')
   expect(ja.ago({ unit: 'now', count: 0 })).toBe('たった今')
+})
+
+test('the public page has a word for every subject of the policies', () => {
+  const subjects = readdirSync('../../privacy/policies').flatMap(name => (name.endsWith('.cedar') ? [name.slice(0, -6)] : [])).sort()
+  for (const words of [openEn, openJa]) expect(Object.keys(words.subjects).sort()).toEqual(subjects)
 })

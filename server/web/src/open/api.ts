@@ -20,7 +20,7 @@ export type OpenCamera = {
 export type OpenCameras = { city: Named; tz: string; retention_days: number; cameras: OpenCamera[] }
 export type OpenPolicy = { id: string; subject: string; is_permit: boolean; article: string; ja: string; en: string }
 export type OpenPolicies = { digest: string; policies: OpenPolicy[] }
-export type Release = { day: string; hours: number[] }
+export type Release = { day: string; hours: number[]; released: number }
 
 export const cameras = () => get<OpenCameras>('/open/cameras')
 export const town = () => get<TownMap>('/open/map')

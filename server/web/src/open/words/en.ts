@@ -4,7 +4,7 @@ import type { OpenWords } from './ja'
 
 const USES: Record<Use, string> = { under_3: '0 to 2', '3_to_9': '3 to 9', '10_to_29': '10 to 29', from_30: '30 or more' }
 const SUBJECTS: Record<string, string> = {
-  family: 'Families', police: 'Police', footage: 'Release of footage', city: 'City hall', board: 'Review board', provider: 'Service providers',
+  account: 'Accounts and enrolment', family: 'Families', police: 'Police', footage: 'Release of footage', city: 'City hall', board: 'Review board', provider: 'Service providers',
   public: 'Everybody', volunteer: 'Volunteers', never: 'Never', purpose: 'Purposes',
 }
 
@@ -38,6 +38,7 @@ export const en: OpenWords = {
   noCameras: 'No camera is live at the moment.',
   noMatch: 'There is no camera of this name.',
   purposes: 'Purposes',
+  comma: ', ',
   allPurposes: 'All purposes of the ordinance',
   live: 'Live since',
   sign: 'Sign',
@@ -47,16 +48,19 @@ export const en: OpenWords = {
 
   reports: 'Reports and ledgers',
   open: 'How many people pass (open data)',
-  openWhat: 'Counts by squares of about 250 m and by hour. Small ones are left out, and a little noise is added to the others.',
+  openWhat: 'People with a watch-over tag, by squares of about 1 km (JIS X 0410) and by hour. Nights are not counted. Small counts are left out, and a little noise is added to the others.',
   openNone: 'Nothing has been published yet.',
+  openNothing: 'Too few people: nothing of this day is published.',
   openOf: (day: string, form: string) => `${form} of ${day}`,
 
   log: 'Check the record',
-  logWhat: 'Requests, approvals, refusals, openings, destruction: everything stays in a record that cannot be changed later. Witnesses outside city hall sign it too.',
+  logWhat: 'Requests, approvals, refusals, openings, destruction: everything stays in a record. If it is changed later, that shows.',
+  logWitnessed: 'Witnesses outside city hall have signed it too: the city alone cannot write it anew.',
+  logUnwitnessed: 'The city alone has signed this digest. No witness outside city hall has yet.',
   logSize: (n: string) => `${n} entries now`,
   logRoot: 'Digest of the record (root hash)',
   logSigners: 'Signatures',
-  logHow: ['Get the public key another way too, at city hall for example.', 'This command checks the whole published record. If one entry was changed, it says where.'],
+  logHow: ['Get the public key (log.vkey) another way too, at city hall for example, and compare.', 'This command checks the whole published record. If one entry was changed, it says where.'],
   logNone: 'The record has not been published yet.',
 
   policies: 'The rules that decide',

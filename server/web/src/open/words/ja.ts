@@ -3,7 +3,7 @@ import type { Use } from '../api'
 
 const USES: Record<Use, string> = { under_3: '0〜2件', '3_to_9': '3〜9件', '10_to_29': '10〜29件', from_30: '30件以上' }
 const SUBJECTS: Record<string, string> = {
-  family: '家族', police: '警察', footage: '映像の提供', city: '市の手続', board: '審査会', provider: '見守りサービス事業者',
+  account: 'アカウントと登録', family: '家族', police: '警察', footage: '映像の提供', city: '市の手続', board: '審査会', provider: '見守りサービス事業者',
   public: '誰でも', volunteer: '協力者', never: '決してしないこと', purpose: '目的',
 }
 
@@ -37,6 +37,7 @@ export const ja = {
   noCameras: 'いま動いているカメラはありません。',
   noMatch: 'この名前のカメラはありません。',
   purposes: '目的',
+  comma: '、',
   allPurposes: '条例のすべての目的',
   live: '運用開始',
   sign: '標示',
@@ -46,16 +47,19 @@ export const ja = {
 
   reports: '報告と台帳',
   open: '人の流れのデータ（オープンデータ）',
-  openWhat: '通った人の数を、およそ250m四方と1時間ごとにまとめたものです。少ないところは出しません。数には、わざと小さなずれを加えてあります。',
+  openWhat: '見守りタグを持つ人の数を、およそ1km四方（基準地域メッシュ）と1時間ごとにまとめたものです。夜は数えません。少ないところは出しません。数には、わざと小さなずれを加えてあります。',
   openNone: 'まだ公表していません。',
+  openNothing: '人数が少なく、この日の数は公表しません。',
   openOf: (day: string, form: string) => `${day} の ${form}`,
 
   log: '記録を確かめる',
-  logWhat: '申請、承認、不承認、閲覧、廃棄。すべては、あとから変えられない記録に残ります。市の外の立会人も署名します。',
+  logWhat: '申請、承認、不承認、閲覧、廃棄。すべては、あとから変えれば分かる記録に残ります。',
+  logWitnessed: '市の外の証人も署名しています。市だけで記録を作り直すことはできません。',
+  logUnwitnessed: 'この要約には、市だけが署名しています。市の外の証人の署名は、まだありません。',
   logSize: (n: string) => `いま ${n} 件`,
   logRoot: '記録の要約（ルートハッシュ）',
   logSigners: '署名',
-  logHow: ['公開鍵を、市役所など別の道からも受け取ります。', '次の命令で、公開された記録の全体を確かめます。1件でも変わっていれば、どこかが分かります。'],
+  logHow: ['公開鍵（log.vkey）を、市役所など別の道からも受け取り、同じか比べます。', '次の命令で、公開された記録の全体を確かめます。1件でも変わっていれば、どこかが分かります。'],
   logNone: '記録はまだ公開されていません。',
 
   policies: '判断の規則',

@@ -423,7 +423,7 @@ export const ja = {
     empty: '記録はありません。',
     checkpoint: 'いまのチェックポイント',
     size: (n: string) => `${n} 件`,
-    cosigned: (n: number) => `署名 ${n} 件（記録係と立会人）`,
+    cosigned: (n: number) => `署名 ${n} 件（記録係と証人）`,
     verify: '手元で確かめる方法',
     raw: 'チェックポイントの全文',
   },
