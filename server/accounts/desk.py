@@ -90,6 +90,11 @@ async def register(conn: Connection, deed: Deed, new: rows.NewAgency) -> None:
     """
     if not await rows.add_agency(conn, new):
         raise AccountError(f"{new.id}: もうあります。This agency is registered already, or was")
+    await note_registered(conn, deed, new)
+
+
+async def note_registered(conn: Connection, deed: Deed, new: rows.NewAgency) -> None:
+    """Log that an agency was registered: from this entry reports count it and have its name."""
     # The name of a public body, which reports publish; never a person's.
     facts = {"agency": new.id, "agency_kind": new.kind, "name_ja": new.name_ja, "name_en": new.name_en}
     await audit.append(conn, Record("agency.registered", deed.now_ms, deed.role, facts, _by(deed)))

@@ -11,12 +11,14 @@ from typing import Any
 from privacy.terms import Role
 from privacy.transparency.record import Record
 from server.accounts.codes import hash_code, is_code_of, normalise_login
+from server.accounts.desk import Deed, note_registered
 from server.config import ServerConfig
 from server.registry import kek as keys
 from server.registry.errors import RegistryError
 from server.registry.schema import Guardian, Registry, Tag, parse, parse_text
 from server.store import audit
 from server.store import registry as store
+from server.store.accounts import NewAgency
 from server.store.connection import Connection, connect
 
 
@@ -135,15 +137,20 @@ async def _save_people(conn: Connection, registry: Registry, hashes: dict[str, s
 
 async def _save_offices(conn: Connection, registry: Registry) -> None:
     city = registry.city.id
-    agencies = [store.NewAgency(a.id, city, a.kind, a.name_ja, a.name_en, a.legal_basis) for a in registry.agencies]
-    await store.save_agencies(conn, agencies)
+    deed = Deed(Role.CLERK, None, time.time_ns() // 1_000_000)
+    agencies = [
+        NewAgency(id=a.id, city_id=city, kind=a.kind, name_ja=a.name_ja, name_en=a.name_en, legal_basis=a.legal_basis)
+        for a in registry.agencies
+    ]
+    for new in await store.save_agencies(conn, agencies):
+        await note_registered(conn, deed, new)
     accounts = [
         store.NewOffice(a.id, normalise_login(a.id), a.role, a.name_ja, a.name_en, a.language, a.agency, a.ward)
         for a in registry.accounts
     ]
     await store.save_accounts(conn, accounts)
     facts = {"guardians": len(registry.guardians), "accounts": len(accounts), "agencies": len(agencies)}
-    await audit.append(conn, Record("registry.imported", time.time_ns() // 1_000_000, Role.CLERK, facts))
+    await audit.append(conn, Record("registry.imported", deed.now_ms, deed.role, facts))
 
 
 async def _save_places(conn: Connection, registry: Registry) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
+from server.store.accounts import NewAgency
 from server.store.connection import Connection, connect
 
 
@@ -72,18 +73,6 @@ class NewGuardian:
     name_en: str
     email: str | None
     language: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewAgency:
-    """A body that may receive footage or have accounts here."""
-
-    id: str
-    city: str
-    kind: str
-    name_ja: str
-    name_en: str
-    legal_basis: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +215,18 @@ async def save_guardians(conn: Connection, guardians: Sequence[NewGuardian]) -> 
         )
 
 
-async def save_agencies(conn: Connection, agencies: Sequence[NewAgency]) -> None:
-    """Write agencies; one whose registration was ended stays ended."""
+async def save_agencies(conn: Connection, agencies: Sequence[NewAgency]) -> list[NewAgency]:
+    """Write agencies, and return those that were not there; one whose registration was ended stays ended."""
     async with conn.cursor() as cursor:
+        await cursor.execute("SELECT id FROM agency WHERE id = ANY (%s)", ([agency.id for agency in agencies],))
+        known = {row[0] for row in await cursor.fetchall()}
         await cursor.executemany(
             """INSERT INTO agency (id, city_id, kind, name_ja, name_en, legal_basis) VALUES (%s, %s, %s, %s, %s, %s)
                ON CONFLICT (id) DO UPDATE SET
                    name_ja = excluded.name_ja, name_en = excluded.name_en, legal_basis = excluded.legal_basis""",
             [astuple(agency) for agency in agencies],
         )
+    return [agency for agency in agencies if agency.id not in known]
 
 
 async def save_accounts(conn: Connection, accounts: Sequence[NewOffice]) -> None:

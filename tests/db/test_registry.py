@@ -12,6 +12,9 @@ from server.errors import KeysError
 from server.registry import kek
 from server.registry.errors import RegistryError
 from server.registry.importer import import_file
+from server.reports.entries import counted
+from server.reports.names import agencies_of
+from server.reports.tables import Text
 
 pytestmark = pytest.mark.db
 Town = Any  # the class of the fixture lives in conftest.py, which tests cannot import
@@ -199,6 +202,17 @@ async def test_offices_become_accounts_whose_role_a_later_file_does_not_change(t
     await town.import_again(changed)
     found = town.ask("SELECT role, agency_id, name_en, code_hash FROM account WHERE id = 'officer-1'")
     assert found == [("officer", "station", "Desk", None)]
+
+
+async def test_a_body_of_the_file_is_logged_once_with_its_name_for_the_reports(town: Town) -> None:
+    changed = copy.deepcopy(town.registry)
+    names = {"name_ja": "署", "name_en": "Station"}
+    changed["agencies"] = [{"id": "station", "kind": "police", "legal_basis": "刑訴法197条2項", **names}]
+    for _ in range(2):
+        await town.import_again(changed)
+    bodies = [bytes(body) for (body,) in town.ask("SELECT body FROM audit_entry ORDER BY id")]
+    assert agencies_of(counted(bodies)) == {"station": Text("署", "Station")}
+    assert sum(entry.kind == "agency.registered" for entry in counted(bodies)) == 1
 
 
 async def test_an_office_with_the_login_of_a_guardian_or_without_its_agency_is_refused(town: Town) -> None:
