@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from privacy.cases import State
 from privacy.policy.question import Moment
@@ -158,9 +158,10 @@ class CaseDesk:
         """
         async with self.pool.connection() as conn:
             whole = await self._viewed(conn, asker, case_id, "case.viewed")
-        if whole is None:
-            raise UnknownCaseError
-        return whole
+            if whole is None:
+                raise UnknownCaseError
+            recipient = await cases.recipient_of(conn, whole.row.officer_id)
+        return replace(whole, has_recipient=recipient is not None)
 
     async def by_number(self, asker: Asker, number: str) -> Whole:
         """Return the case with a number; see `get`."""

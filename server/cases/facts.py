@@ -10,7 +10,7 @@ from typing import Final
 from privacy.cases import Step
 from privacy.ordinance import Profile
 from privacy.policy.entities import CaseFacts, OrdinanceFacts, principal
-from privacy.policy.question import Question, Ref, Value
+from privacy.policy.question import Question, Reason, Ref, Value
 from privacy.terms import CASE_PURPOSES, Action, Purpose, Role
 from server.cases.scope import Kept, Scope, kept_of, scope
 from server.permit.ask import Asker
@@ -28,6 +28,14 @@ from server.store.connection import Connection
 from wire import cbor
 from wire.entry import MAX_OCTETS
 
+APPROVING: Final = frozenset({Step.APPROVE, Step.EMERGENCY})
+NO_RECIPIENT: Final = Reason(
+    "recipient",
+    "",
+    "担当の警察官の公開鍵が登録されていません。封かんする相手がありません。",
+    "The officer has registered no public key: there is nobody to seal the footage to.",
+)
+"""Stands against `APPROVING` while the officer has none."""
 _BY: Final = frozenset({Step.PREPARE, Step.CHECK, Step.APPROVE, Step.EMERGENCY, Step.RATIFY})
 
 
@@ -42,6 +50,7 @@ class Whole:
         ordinance: what the city's ordinance says, and what the board has opened by now.
         purposes: what each live camera may serve.
         disaster_until_ms: when the declared disaster ends that names all its cameras; None: there is none.
+        has_recipient: whether its officer has a key to seal footage to; taken for granted where nobody asked.
     """
 
     row: CaseRow
@@ -60,6 +69,7 @@ class Whole:
     ordinance: OrdinanceFacts
     purposes: Mapping[str, frozenset[Purpose]] = field(default_factory=dict)
     disaster_until_ms: int | None = None
+    has_recipient: bool = True
 
     @property
     def scope(self) -> Scope:

@@ -11,7 +11,7 @@ from privacy.policy.question import Decision, Moment, Reason, Value
 from privacy.terms import Action, Role
 from privacy.transparency.record import Fact
 from server.cases.errors import CaseInputError, Fault, UnknownCaseError
-from server.cases.facts import Whole
+from server.cases.facts import APPROVING, NO_RECIPIENT, Whole
 from server.cases.office import Office, context_of, logged
 from server.permit.ask import Asker, RefusedError, ask, ask_entry
 from server.store import case as cases
@@ -26,12 +26,6 @@ _AGAIN_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
 _NO_STEP: Final = Reason(
     "state", "", "この段階では、この手続はできません。", "This step does not lead on from the state the case is in."
-)
-_NO_RECIPIENT: Final = Reason(
-    "recipient",
-    "",
-    "担当の警察官の公開鍵が登録されていません。封かんする相手がありません。",
-    "The officer has registered no public key: there is nobody to seal the footage to.",
 )
 
 
@@ -107,7 +101,7 @@ async def _take(
     if row is None:
         return UnknownCaseError()
     whole = await office.whole(conn, row, now_ms)
-    recipient = await cases.recipient_of(conn, row.officer_id) if wish.step in _APPROVING else None
+    recipient = await cases.recipient_of(conn, row.officer_id) if wish.step in APPROVING else None
     taking = _Taking(office, whole, asker, wish, now_ms, recipient)
     if not office.decide(asker, whole, Action.VIEW_CASE, {"now": Moment(now_ms)}).allowed:
         await _asked(conn, taking, _state_after(taking))
@@ -159,7 +153,7 @@ def _context(taking: _Taking) -> dict[str, Value]:
 def _facts(taking: _Taking) -> dict[str, Fact]:
     wish = taking.wish
     said: dict[str, Fact] = {"step": wish.step.value}
-    if wish.step in _APPROVING:
+    if wish.step in APPROVING:
         said["mode"] = wish.mode
     if wish.step is Step.FEEDBACK and wish.feedback:
         said["feedback"] = wish.feedback
@@ -189,15 +183,15 @@ def _is_again(taking: _Taking) -> bool:
 
 
 def _missing(taking: _Taking) -> Iterator[Reason]:
-    if taking.wish.step in _APPROVING and taking.recipient is None:
-        yield _NO_RECIPIENT
+    if taking.wish.step in APPROVING and taking.recipient is None:
+        yield NO_RECIPIENT
 
 
 def _faults(taking: _Taking) -> Iterator[Fault]:
     wish, now_ms = taking.wish, taking.now_ms
     if wish.step in {Step.REFUSE, Step.EXTEND} and not wish.note.strip():
         yield Fault("reason", "missing", "理由を書いてください。", "A reason is needed.")
-    if wish.step in _APPROVING and not now_ms < taking.approved_until_ms <= now_ms + taking.office.days_ms("copy_days"):
+    if wish.step in APPROVING and not now_ms < taking.approved_until_ms <= now_ms + taking.office.days_ms("copy_days"):
         yield Fault("until_ms", "range", "期限が範囲の外です。", "The time to open it is out of range.")
     if wish.step in {Step.UNDERTAKE, Step.EXTEND}:
         longest_ms = now_ms + taking.office.days_ms("return_days")
@@ -268,7 +262,6 @@ def _revoked(taking: _Taking) -> dict[str, object]:
     return {"demanded_at": at(taking.now_ms), **released}
 
 
-_APPROVING: Final = frozenset({Step.APPROVE, Step.EMERGENCY})
 _COLUMNS: Final[dict[Step, Callable[[_Taking], dict[str, object]]]] = {
     Step.SUBMIT: _submitted,
     Step.APPROVE: _approved,

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from privacy.cases import ACTION_OF, State, Step
 from privacy.policy.question import Reason
 from privacy.terms import Role
-from server.cases.facts import Whole
+from server.cases.facts import APPROVING, NO_RECIPIENT, Whole
 from server.cases.office import Office, context_of, steps_from
 from server.permit.ask import Asker
 
@@ -100,6 +100,9 @@ def outlook(whole: Whole, office: Office, asker: Asker) -> Outlook:
         step = Step.RATIFY
     against = decisions[step].reasons if step is not None and not decisions[step].allowed else ()
     may = tuple(step for step, decision in decisions.items() if decision.allowed)
+    if not whole.has_recipient and APPROVING & {step, *may}:
+        against = (*against, NO_RECIPIENT)
+        may = tuple(step for step in may if step not in APPROVING)
     return Outlook(_sensible(may, whole), against)
 
 

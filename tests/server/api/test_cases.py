@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 
@@ -111,6 +112,20 @@ async def test_what_is_missing_is_told_with_its_rules(as_: As) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "refused-by-rule")
     assert [one["policy"] for one in answer.json()["reasons"]] == ["R02-papers"]
     assert answer.json()["reasons"][0]["ja"].startswith("犯罪捜査には")
+
+
+async def test_an_approval_is_not_offered_while_there_is_no_key_to_seal_to(as_: As, town: ServerConfig) -> None:
+    case = await _submitted(await as_("officer"))
+    for name, step in (("handler", "prepare"), ("supervisor", "check")):
+        await _step(await as_(name), case["id"], step)
+    manager = await as_("manager")
+    with psycopg.connect(town.dsn()) as conn:
+        conn.execute("UPDATE account SET recipient = NULL, recipient_set_at = NULL WHERE id = 'o-1'")
+    shown = (await manager.get(f"{CASES}/{case['id']}")).json()
+    answer = await manager.post(f"{CASES}/{case['id']}/steps", json={"step": "approve"})
+    assert "approve" not in shown["may"]
+    assert [one["policy"] for one in shown["problems"]] == ["recipient"]
+    assert shown["problems"] == answer.json()["reasons"]
 
 
 @pytest.mark.parametrize("name", ["stranger", "guardian"])
