@@ -56,7 +56,8 @@ def emergencies(scope: Scope) -> Table:
     limit_ms = scope.rules.emergency_hours * _HOUR_MS
     cases = [case for case in scope.cases if case.emergency_ms is not None and scope.year.has(case.emergency_ms)]
     took = [case.ratified_ms - (case.emergency_ms or 0) for case in cases if case.ratified_ms is not None]
-    waiting = sum(case.ratified_ms is None and case.revoked_ms is None for case in cases)
+    undecided = [case for case in cases if case.ratified_ms is None and case.revoked_ms is None]
+    ended = sum(bool(case.ended_by) for case in undecided)
     return _list(
         "emergencies",
         Text("緊急の提供と事後承認", "Emergencies and their ratification"),
@@ -64,7 +65,8 @@ def emergencies(scope: Scope) -> Table:
         (Text("期限内に承認", "Ratified in time"), sum(ms <= limit_ms for ms in took)),
         (Text("期限後に承認", "Ratified late"), sum(ms > limit_ms for ms in took)),
         (Text("承認されず取り消し", "Revoked: not ratified"), sum(case.revoked_ms is not None for case in cases)),
-        (Text("承認待ち", "Waiting"), waiting),
+        (Text("承認の前に終了(提供なし)", "Ended before that, nothing handed over"), ended),
+        (Text("承認待ち", "Waiting"), len(undecided) - ended),
     )
 
 

@@ -67,6 +67,17 @@ def test_an_emergency_ratified_after_a_day_counts_as_late(year: Log, asked: Aske
     assert (found["期限内に承認"], found["期限後に承認"]) == ((0,), (1,))
 
 
+def test_an_emergency_that_ended_before_its_ratification_waits_for_none(log: Log, asked: Asked) -> None:
+    for number, end in (("2026-0001", "found"), ("2026-0002", "withdrawn"), ("2026-0003", "")):
+        step = log.case(number, "2026-07-01", emergency=True)
+        step("submitted")
+        step("hastened", 0.1)
+        if end:
+            step(end, 0.2)
+    found = _cells(annual(log.bodies, asked), "emergencies")
+    assert (found["緊急の提供"], found["承認の前に終了(提供なし)"], found["承認待ち"]) == ((3,), (2,), (1,))
+
+
 def test_who_is_late_is_named(year: Log, asked: Asked) -> None:
     document = annual(year.bodies, asked)
     assert _cells(document, "overdue") == {"加古川警察署": (2,), "県警察本部": (1,), "合計": (3,)}
