@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -31,6 +32,9 @@ Size = Annotated[int, typer.Option(min=0, help="ログの先頭から何件。Us
 ProfileName = Annotated[
     str, typer.Option("--profile", help="条例プロファイル。Ordinance profile; else the configured.")
 ]
+CityName = Annotated[
+    tuple[str, str], typer.Option("--city", metavar="JA EN", help="市の名前。The city's name; else the configured.")
+]
 _T = TypeVar("_T")
 
 
@@ -43,12 +47,16 @@ def report_annual(  # noqa: PLR0913 - each is one option of the command line
     folder: From = None,
     size: Size = 0,
     profile: ProfileName = "",
+    city: CityName = ("", ""),
     config: ConfigFile = DEFAULT,
 ) -> None:
     """年次報告書を計算する。Compute the yearly report out of the log; the same log gives the same file."""
     from server.reports.annual import Asked, annual  # noqa: PLC0415 - a command loads what it needs
+    from server.reports.tables import Text  # noqa: PLC0415 - as above
 
     rules = _rules(config, profile)
+    if all(city):
+        rules = replace(rules, city=Text(*city))
     head, bodies = _log(config, folder, size)
     _write(annual(bodies, Asked(year, rules, head)), form, out)
 

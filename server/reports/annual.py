@@ -5,6 +5,7 @@ Source: docs/ORDINANCE.md, rules 9, 17, 21 and 22; 伊丹市 安全・安心見�
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,12 +16,6 @@ from server.reports.scope import Scope, scope_of
 from server.reports.tables import Document, Head, Text
 
 _NOTES = (
-    Text(
-        "この報告は監査ログだけから計算しています。公開されたログがあれば、だれでも同じ内容を計算できます: "
-        "mimamori report annual 年度 --from ログのフォルダ",
-        "Computed from the audit log alone. Anybody with the published log computes the same: "
-        "mimamori report annual YEAR --from FOLDER",
-    ),
     Text(
         "個人を特定できるおそれのある少ない件数は「その他」に合算し、件数が0の行は載せません。"
         "合計から逆算できないよう、少数でない行も合わせて合算することがあります。",
@@ -70,8 +65,20 @@ def annual(bodies: Iterable[bytes], asked: Asked) -> Document:
         city=asked.rules.city,
         facts=_facts(scope),
         tables=tables,
-        notes=_NOTES,
+        notes=(_again(asked), *_NOTES),
         head=asked.head,
+    )
+
+
+def _again(asked: Asked) -> Text:
+    """Return how to compute the report again, with all that does not stand in the log."""
+    rules, size = asked.rules, "" if asked.head is None else f"--size {asked.head.size} "
+    city = " ".join(map(shlex.quote, (rules.city.ja, rules.city.en)))
+    begin, end = f"mimamori report annual {asked.year} --from", f"{size}--profile {rules.profile} --city {city}"
+    return Text(
+        "この報告は監査ログだけから計算しています。公開されたログがあれば、だれでも同じ内容を計算できます: "
+        f"{begin} ログのフォルダ {end}",
+        f"Computed from the audit log alone. Anybody with the published log computes the same: {begin} FOLDER {end}",
     )
 
 

@@ -1,19 +1,26 @@
 """Reports from a folder of the published log, without a server."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from privacy import ordinance
 from privacy.transparency.checkpoint import issue
 from privacy.transparency.edge import Edge
 from privacy.transparency.tiles import ENTRIES, WIDTH, Tile, bundle
 from privacy.transparency.tree import Head, leaf_hash
 from server.cli import app
 from server.publiclog.folder import Folder
+from server.reports.annual import Asked, annual
+from server.reports.as_csv import csv_of
+from server.reports.as_json import json_of
 from server.reports.errors import ReportError
 from server.reports.folder import read
+from server.reports.rules import ReportRules
+from server.reports.tables import Text
 from tests.publishing import SIGNER
 from tests.server.reports.conftest import Log
 
@@ -113,3 +120,16 @@ def test_a_profile_that_is_none_is_said_in_one_line(folder: Path, tmp_path: Path
     words = ["report", "annual", "2026", "--from", str(folder), "--profile", "atlantis"]
     done = runner.invoke(app, [*words, "--config", str(tmp_path / "none.toml")])
     assert re.search("atlantis", str(done.exception))
+
+
+def test_the_command_that_a_report_states_gives_the_same_octets_to_anybody(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, bodies = read(folder, 200)
+    rules = ReportRules.of(ordinance.load("itami"), Text("ここの 市", "A City's"))
+    made = annual(bodies, Asked(2026, rules, head))
+    said = shlex.split(made.notes[0].en.partition(": mimamori ")[2].replace("FOLDER", str(folder)))
+    monkeypatch.chdir(tmp_path)  # where there is no configuration
+    done = runner.invoke(app, [*said, "--format", "csv"])
+    assert (done.exit_code, done.stdout_bytes) == (0, csv_of(made))
+    assert json_of(made).decode().count("--city") == 2
