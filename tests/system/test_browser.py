@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from privacy.transparency.note import Verifier
+from privacy.transparency.proof import Proof, check
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 playwright.expect.set_options(timeout=30_000)
 CHROMIUM = Path("/usr/bin/chromium")
@@ -43,6 +46,19 @@ FLAGS = [
     "--disable-quic",
 ]
 SPEED = 30
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+LOOK_UP = """async ward => {
+    const body = JSON.stringify({case: '2026-0917', reason: '電池の相談'})
+    const headers = {'content-type': 'application/json'}
+    return (await fetch(`/api/v1/wards/${ward}/look-up`, {method: 'POST', headers, body})).status
+}"""
 MAP_READY = "html[data-map=ready]"  # set by the page when MapLibre is idle
 COLOURS = """async picture => {
     const image = new Image()
@@ -62,6 +78,7 @@ class Town:
     url: str
     login: str
     code: str
+    handler_card: str
 
 
 @dataclass
@@ -102,15 +119,16 @@ def _until(holds: Callable[[], object], what: str, *, within_s: float = 120.0) -
 
 
 def _ready(output: Iterator[str]) -> Town:
-    url = sign_in = ""
+    url = sign_in = card = ""
     seen = []
     for line in output:
         seen.append(line)
         url = line.split("App: ")[1].strip() if "App: " in line else url
         sign_in = line.split("Demo sign-in: ")[1].strip() if "Demo sign-in: " in line else sign_in
+        card = line.split(" card ")[1].strip() if "handler: 登録カード card " in line else card
         if line.strip() == "ready":
             login, code = sign_in.split(" / ")
-            return Town(url, login, code)
+            return Town(url, login, code, card)
     pytest.fail("the demonstration ended before it was ready:\n" + "".join(seen))
 
 
@@ -232,6 +250,34 @@ def test_the_slider_goes_back_in_time_by_keyboard(visit: Callable[..., Visit], t
     assert re.match(r"\d+:\d\d", slider.get_attribute("aria-valuetext"))
     window.page.get_by_role("button", name="いまの場所にもどる").click()
     _until(lambda: "いまの場所にもどる" not in window.page.inner_text(".sheet"), "the present is back")
+
+
+def test_a_family_reads_who_looked_and_takes_a_proof_of_it(
+    visit: Callable[..., Visit], town: Town, tmp_path: Path
+) -> None:
+    clerk = visit(DESK).page
+    devtools = clerk.context.new_cdp_session(clerk)
+    devtools.send("WebAuthn.enable")
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    clerk.goto(f"{town.url}/staff.html")
+    clerk.locator("summary").click()
+    clerk.fill("#card", town.handler_card)
+    clerk.keyboard.press("Enter")
+    clerk.get_by_role("button", name="パスキーを登録する").click()
+    clerk.wait_for_selector("main#content")
+    assert clerk.evaluate(LOOK_UP, "ward-001") == 200
+    window = visit(SMALL)
+    window.sign_in(town)
+    window.page.get_by_role("button", name="設定").click()
+    window.page.get_by_text("照会の記録").click()
+    playwright.expect(window.page.get_by_text("家族の支援（2026-0917）")).to_be_visible()
+    window.keep("look-ups-ja")
+    with window.page.expect_download() as download:
+        window.page.get_by_role("link", name="の照会の証明書").click()
+    download.value.save_as(tmp_path / "mine.tlog-proof")
+    key = Verifier.parse(window.page.evaluate("fetch('/log/log.vkey').then(answer => answer.text())").strip())
+    found = check(Proof.parse((tmp_path / "mine.tlog-proof").read_text("utf-8")), [key], None)
+    assert (found.entry["kind"], found.named) == ("lookup.made", {"ward": "ward-001"})
 
 
 def test_a_wrong_code_is_explained(visit: Callable[..., Visit], town: Town) -> None:

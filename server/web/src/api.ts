@@ -35,6 +35,7 @@ export type WardEvent = {
   received_at_ms: number
 }
 export type WatchedPlace = Named & { id: string; kind: string; lat_deg: number; lon_deg: number; radius_m: number }
+export type LookUp = { id: string; at_ms: number; role: string; agency: Named | null; purpose: string; action: string; case: string | null }
 export type TownMap = GeoJSON.FeatureCollection<GeoJSON.Geometry, Record<string, string | number | null>>
 
 const ward = (id: string) => `/wards/${encodeURIComponent(id)}`
@@ -46,6 +47,10 @@ export const townMap = () => get<TownMap>('/map')
 export const track = async (id: string, date: string) => (await get<{ fixes: Fix[] }>(`${ward(id)}/track?date=${date}`)).fixes
 export const events = async (id: string) => (await get<{ events: WardEvent[] }>(`${ward(id)}/events?limit=50`)).events
 export const places = async (id: string) => (await get<{ places: WatchedPlace[] }>(`${ward(id)}/places`)).places
+export const lookUps = (id: string, before: string | null) =>
+  get<{ look_ups: LookUp[]; next: string | null }>(`${ward(id)}/look-ups${before === null ? '' : `?before=${before}`}`)
+/** Return where the proof lies that an entry of the log is in it: a file that anybody can check. */
+export const proofPath = (entry: string) => `/api/v1/audit/proof/${encodeURIComponent(entry)}`
 export const subscribe = (subscription: PushSubscriptionJSON) => call('PUT', '/push-subscription', subscription)
 export const unsubscribe = (subscription: PushSubscriptionJSON) => call('DELETE', '/push-subscription', subscription)
 
