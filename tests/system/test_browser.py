@@ -100,7 +100,7 @@ class Visit:
         self.wait_for_the_map()
 
     def wait_for_the_map(self) -> None:
-        self.page.wait_for_selector(MAP_READY, state="attached", timeout=60_000)
+        self.page.wait_for_selector(MAP_READY, state="attached", timeout=180_000)  # drawn without a GPU
 
     def keep(self, name: str) -> bytes:
         ARTEFACTS.mkdir(exist_ok=True)
