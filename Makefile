@@ -38,6 +38,8 @@ BENCH_OPTIONS := $(if $(filter-out 0 false no,$(JSON)),--json) $(if $(filter-out
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A proxy of the house is trusted where the system trusts it.
 export UV_SYSTEM_CERTS := 1
+# Each program of the town is a process, and each would compile its modules anew: two seconds of processor for the API alone.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test debian check bench bench-peers python-peers fuzz soak outage lock clean
