@@ -132,7 +132,7 @@ class CaseDesk:
         now_ms = self.office.now_ms()
         async with self.pool.connection() as conn, conn.transaction():
             case = await self._own(conn, asker, case_id)
-            if papers.typed(upload.kind, case) != papers.typed(upload.kind, before):
+            if papers.is_outdated(upload.kind, before, case):
                 examined = await asyncio.to_thread(papers.examine, upload.content, upload.kind, case)
             return await self._keep(conn, asker, case, _Examined(upload, examined, now_ms))
 
@@ -216,7 +216,7 @@ class CaseDesk:
         now = await self._own(conn, asker, before.id)
         for old in await case_paper.current(conn, before.id):
             found = await case_paper.content(conn, before.id, old.id)
-            if found is None or papers.typed(old.kind, now) == papers.typed(old.kind, before):
+            if found is None or not papers.is_outdated(old.kind, before, now):
                 continue
             content = sealing.open_(self.office.paper_key, found[1], case=before.id, paper=old.id)
             examined = await asyncio.to_thread(papers.examine, content, old.kind, now)

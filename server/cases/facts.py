@@ -12,6 +12,7 @@ from privacy.ordinance import Profile
 from privacy.policy.entities import CaseFacts, OrdinanceFacts, principal
 from privacy.policy.question import Question, Reason, Ref, Value
 from privacy.terms import CASE_PURPOSES, Action, Purpose, Role
+from server.cases.papers import unsaid
 from server.cases.scope import Kept, Scope, kept_of, scope
 from server.permit.ask import Asker
 from server.permit.ordinance import ordinance_facts
@@ -100,7 +101,7 @@ class Whole:
             state=row.state,
             is_emergency=row.is_emergency,
             emergency_at_ms=row.emergency_ms,
-            papers=frozenset(paper.kind for paper in self.papers if paper.is_good and self._is_typed(paper.kind)),
+            papers=frozenset(one.kind for one in self.papers if one.is_good and not unsaid(one.kind, row)),
             has_offence=bool(row.offence),
             has_occurred=row.has_occurred,
             has_warrant=bool(row.warrant_number),
@@ -126,12 +127,6 @@ class Whole:
             release_until_ms=row.release_until_ms,
             may_download=row.mode == "download",
         )
-
-    def _is_typed(self, kind: str) -> bool:
-        """Return whether the request says what rule 2 wants of an inquiry; other papers have facts of their own."""
-        row = self.row
-        said = (row.inquiry_number, row.inquiry_on, row.inquiry_station, row.inquiry_officer)
-        return kind != "inquiry" or all(said)
 
     def _is_within_purpose(self) -> bool:
         asked = {one.detector for one in self.windows}

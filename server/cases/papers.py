@@ -116,8 +116,28 @@ def examine(content: bytes, kind: str, row: CaseRow) -> Examined:
     if len(content) > MAX_OCTETS:
         raise PaperSizeError
     media_type = media_type_of(content)
-    findings = tuple(_of_pdf(content, kind, row) if media_type == "application/pdf" else _of_picture(content))
-    return Examined(media_type, findings)
+    findings = _of_pdf(content, kind, row) if media_type == "application/pdf" else _of_picture(content)
+    return Examined(media_type, (*findings, *unsaid(kind, row)))
+
+
+def unsaid(kind: str, row: CaseRow) -> tuple[Finding, ...]:
+    """Return what rule 2 wants of an inquiry and nobody has typed; other papers have facts of their own."""
+    wanted = {
+        "number": ("照会書の番号", "The inquiry's number", row.inquiry_number),
+        "date": ("照会書の日付", "The inquiry's date", row.inquiry_on),
+        "station": ("警察署名", "The station's name", row.inquiry_station),
+        "officer": ("照会書の作成者", "Who wrote the inquiry", row.inquiry_officer),
+    }
+    return tuple(
+        Finding(code, "error", f"{ja}が入力されていません。", f"{en} has not been typed.")
+        for code, (ja, en, value) in wanted.items()
+        if kind == "inquiry" and not value
+    )
+
+
+def is_outdated(kind: str, before: CaseRow, now: CaseRow) -> bool:
+    """Return whether what was found in a paper of this kind is about something else than what is typed now."""
+    return (_typed(kind, before), unsaid(kind, before)) != (_typed(kind, now), unsaid(kind, now))
 
 
 def _of_picture(content: bytes) -> Iterator[Finding]:
@@ -228,7 +248,7 @@ def _bare(text: str) -> str:
 
 def _compared(text: str, kind: str, row: CaseRow) -> Iterator[Finding]:
     bare = _bare(text)
-    wanted = typed(kind, row)
+    wanted = _typed(kind, row)
     if not wanted:
         yield Finding("text", "ok", "文字を読み取れました。", "Its text can be read.")
     for code, (label_ja, label_en, values) in wanted.items():
@@ -243,7 +263,7 @@ def _compared(text: str, kind: str, row: CaseRow) -> Iterator[Finding]:
             )
 
 
-def typed(kind: str, row: CaseRow) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
+def _typed(kind: str, row: CaseRow) -> Mapping[str, tuple[str, str, tuple[str, ...]]]:
     """Return what of the typed request must stand in a paper of this kind: each by label and ways to write it."""
     said: dict[str, tuple[str, str, tuple[str, ...]]] = {}
     if kind == "inquiry":

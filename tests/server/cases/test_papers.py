@@ -26,6 +26,7 @@ CASE = cast(
         inquiry_number="加古川捜発第123号",
         inquiry_on=date(2026, 11, 25),
         inquiry_station="加古川警察署",
+        inquiry_officer="司法警察員 生活安全課長",
         offence="窃盗",
         warrant_number="令和8年(る)第123号",
         report_number="受理第12号",
@@ -59,6 +60,14 @@ def png(width: int, height: int) -> bytes:
 def jpeg(width: int, height: int) -> bytes:
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 11, 8, height, width, 1) + b"\x01\x11\x00"
     return b"\xff\xd8\xff\xe0\x00\x04ab" + frame + b"\xff\xd9" + bytes(16)
+
+
+@pytest.mark.parametrize("content", [pdf(*INQUIRY), png(10, 10)], ids=["text", "scan"])
+def test_what_an_inquiry_needs_and_nobody_typed_is_said(content: bytes) -> None:
+    blank = cast("CaseRow", SimpleNamespace(**{**vars(CASE), "inquiry_officer": ""}))
+    faults = [one for one in examine(content, "inquiry", blank).findings if one.severity == "error"]
+    assert [(one.code, one.ja) for one in faults] == [("officer", "照会書の作成者が入力されていません。")]
+    assert not [one for one in examine(pdf(*REQUEST), "request", blank).findings if one.severity == "error"]
 
 
 def test_a_right_inquiry_is_as_it_was_typed() -> None:
