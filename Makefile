@@ -17,7 +17,7 @@ DURATION ?= 0
 HEADLESS ?=
 # make test, make fuzz
 TESTS        ?=
-WORKERS      ?= 3
+WORKERS      ?= 4
 FUZZ_SECONDS ?= 60
 
 # make bench, make bench-core, make soak
@@ -78,7 +78,7 @@ demo: $(STAMP) ## the whole town on this machine; Ctrl-C stops it
 	  $(if $(filter-out 0 false no,$(HEADLESS)),--headless,)
 
 test: $(STAMP) python-peers debian ## all tests; TESTS=tests/wire for some, WORKERS=0 one after the other
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 debian: ## install the Debian packages that tests want, where that is possible
 	@sh scripts/debian-packages $(DEBIAN)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import operator
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ from server.config import BrokerConfig, DatabaseConfig, KeystoreConfig, ServerCo
 from server.embedded.broker import Broker, free_port
 from server.embedded.postgres import DURABLE_OFF, SMALL, Postgres
 
+SYSTEM = Path(__file__).parent / "system"
 MEMORY = Path("/dev/shm")
 MEMORY_OCTETS = 4_000_000_000
 IN_CI = os.environ.get("CI") == "true"
@@ -34,24 +36,39 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files of system tests over the first part of the run: they wait while others work."""
+    files = [list(tests) for _, tests in itertools.groupby(items, key=lambda item: item.path)]
+    waiting = [tests for tests in files if SYSTEM in tests[0].path.parents]
+    placed = [(2 / 3 * number / len(waiting), tests) for number, tests in enumerate(waiting)]
+    done = 0
+    for tests in files:
+        if tests not in waiting:
+            placed.append((done / len(items), tests))
+            done += len(tests)
+    items[:] = itertools.chain.from_iterable(tests for _, tests in sorted(placed, key=operator.itemgetter(0)))
+
+
 @pytest.fixture(scope="session")
 def open_dir() -> Iterator[Path]:
-    """A directory that any account may enter, as PostgreSQL's must, with a path short enough for sockets."""
-    made = Path(tempfile.mkdtemp(prefix="mmt-"))
+    """A directory that any account may enter, as PostgreSQL's must, with a path short enough for sockets.
+
+    It is in memory where there is room: what is tested is a death of programs, not of the machine.
+    """
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_OCTETS
+    made = Path(tempfile.mkdtemp(prefix="mmt-", dir=MEMORY if has_room else None))
     made.chmod(0o755)
     yield made
     shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """One PostgreSQL for the whole run, durable enough for kill -9 and no more: in memory, where there is room."""
-    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_OCTETS
-    with tempfile.TemporaryDirectory(prefix="mmt-", dir=MEMORY if has_room else None) as made:
-        Path(made).chmod(0o755)
-        settings = {**SMALL, **DURABLE_OFF, "max_connections": "100", "max_wal_size": "256MB"}
-        with Postgres(Path(made) / "pg", settings) as server:
-            yield server
+def postgres(open_dir: Path) -> Iterator[Postgres]:
+    """One PostgreSQL for the whole run, durable enough for kill -9 and no more."""
+    settings = {**SMALL, **DURABLE_OFF, "max_connections": "100", "max_wal_size": "256MB"}
+    with Postgres(open_dir / "pg", settings) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -364,7 +364,7 @@ async def test_the_command_line_gives_orders_waits_and_shows_both_logs(town: Tow
         assert (await cli("order", "thaw", "gw-1", "--case", "../x")).exit_code == 1
         await town.until(lambda: _is_sent(agent))
         listed = await cli("order", "list", "gw-1", "--json")
-        states = [json.loads(line)["state"] for line in listed.output.splitlines()]
+        states = [json.loads(line)["state"] for line in listed.stdout.splitlines()]
         assert states == ["refused", "done"]
         assert "freeze" in (await cli("order", "list")).output
         log = await cli("gateway", "log", "gw-1", "--verify")
