@@ -17,7 +17,7 @@ DURATION ?= 0
 HEADLESS ?=
 # make test, make fuzz
 TESTS        ?=
-WORKERS      ?= 4
+WORKERS      ?= 3
 FUZZ_SECONDS ?= 60
 
 # make bench, make bench-core, make soak

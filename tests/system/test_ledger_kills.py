@@ -100,7 +100,7 @@ def test_killed_at_any_moment_nothing_that_was_acknowledged_is_lost_or_changed(
     try:
         for death in deaths:
             before = audited.size_of("checkpoint")
-            until(lambda size=before: audited.size_of("checkpoint") > size, within_s=60)  # type: ignore[misc]
+            until(lambda size=before: audited.size_of("checkpoint") > size, within_s=120)  # type: ignore[misc]
             time.sleep(rng.uniform(0.0, 0.4))
             heads[audited.size_of("checkpoint")] = audited.folder.text("checkpoint")
             if death == "ledger":

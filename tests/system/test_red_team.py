@@ -33,6 +33,7 @@ from tests import intruders
 from tests.casework import NOW_MS
 from tests.intruders import ABSENT, COLUMNS, LOOK_UP, MARKS, MAY_SEE, NO_CASE, PEOPLE, VISITOR, WARD, Targets
 from tests.routing import routes_of
+from wire.clock import Clock
 
 pytestmark = [pytest.mark.db, pytest.mark.timeout(300)]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "ACCESS.md"
@@ -86,7 +87,9 @@ async def _serving(config: ServerConfig, static: Path) -> AsyncIterator[tuple[Fa
 @pytest.fixture
 async def city(db: ServerConfig, tmp_path: Path) -> AsyncIterator[City]:
     """The marked town, with a submitted request, a look-up and a hold that waits for its second manager."""
-    config = dataclasses.replace(db, broker=BrokerConfig(url="mqtt://127.0.0.1:9", tls=False), http=HttpConfig(port=0))
+    clock = Clock(time.time_ns() // 1_000_000, NOW_MS, speed=1.0)
+    broker = BrokerConfig(url="mqtt://127.0.0.1:9", tls=False)
+    config = dataclasses.replace(db, broker=broker, http=HttpConfig(port=0), clock=clock)
     keys.make(config)
     intruders.found(config)
     (tmp_path / "index.html").write_text("<!doctype html><title>みまもり</title>")
