@@ -17,6 +17,7 @@ import pytest
 
 from privacy.transparency.note import Verifier
 from privacy.transparency.proof import Proof, check
+from tests.system import passkey
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 playwright.expect.set_options(timeout=30_000)
@@ -46,14 +47,6 @@ FLAGS = [
     "--disable-quic",
 ]
 SPEED = 30
-AUTHENTICATOR = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
 LOOK_UP = """async ward => {
     const body = JSON.stringify({case: '2026-0917', reason: '電池の相談'})
     const headers = {'content-type': 'application/json'}
@@ -259,9 +252,7 @@ def test_a_family_reads_who_looked_and_takes_a_proof_of_it(
     visit: Callable[..., Visit], town: Town, tmp_path: Path
 ) -> None:
     clerk = visit(DESK).page
-    devtools = clerk.context.new_cdp_session(clerk)
-    devtools.send("WebAuthn.enable")
-    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    passkey.add(clerk)
     clerk.goto(f"{town.url}/staff.html")
     clerk.locator("summary").click()
     clerk.fill("#card", town.handler_card)

@@ -19,6 +19,7 @@ from server import keys
 from server.accounts.codes import hash_code
 from server.config import BrokerConfig, HttpConfig, ServerConfig
 from server.embedded.broker import free_port
+from tests.system import passkey
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = Path("/usr/bin/chromium")
@@ -110,18 +111,7 @@ def page(city: ServerConfig) -> Iterator[Callable[[str], Any]]:
             context = browser.new_context(viewport=SMALL, locale="ja-JP", timezone_id="Asia/Tokyo")
             made = context.new_page()
             made.on("console", lambda one: said.append(one.text) if one.type in {"error", "warning"} else None)
-            cdp = context.new_cdp_session(made)
-            cdp.send("WebAuthn.enable")
-            options = {
-                "protocol": "ctap2",
-                "transport": "internal",
-                "hasResidentKey": True,
-                "hasUserVerification": True,
-                "isUserVerified": True,
-                "automaticPresenceSimulation": True,
-            }
-            made.authenticator = cdp.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
-            made.cdp = cdp
+            made.cdp, made.authenticator = passkey.add(made)
             made.goto(city.http.public_url + path)
             return made
 

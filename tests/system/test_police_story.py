@@ -23,6 +23,7 @@ from server.demo import town
 from tests import staffing
 from tests.casework import INQUIRY, REQUEST, pdf
 from tests.staffing import Person
+from tests.system import passkey
 from tests.system.test_browser import CHROMIUM, DESK, FLAGS, STATIC
 from tests.system.village import Village
 
@@ -40,14 +41,6 @@ CAMERA = town.CAMERA
 FOOTAGE_S = 20
 # A header names a feature that this Chromium was built without; WebGL is slow here.
 EXPECTED = ("Permissions-Policy", "GPU stall", "WebGL")
-AUTHENTICATOR = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
 LIGHT = """video => {
     const canvas = Object.assign(document.createElement('canvas'), {width: video.videoWidth, height: video.videoHeight})
     const context = canvas.getContext('2d')
@@ -166,9 +159,7 @@ def story(village: Village, open_dir: Path) -> Iterator[Story]:
 def _desk(browser: Any, village: Village, person: Person) -> Desk:
     context = browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="America/New_York")
     page = context.new_page()
-    devtools = context.new_cdp_session(page)
-    devtools.send("WebAuthn.enable")
-    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    passkey.add(page)
     desk = Desk(person, page, village.settings.http.public_url)
     page.on("console", lambda said: _note(desk, said))
     page.on("pageerror", lambda error: desk.complaints.append(str(error)))
