@@ -41,12 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Spread the files of system tests over the first part of the run: they wait while others work."""
     files = [list(tests) for _, tests in itertools.groupby(items, key=lambda item: item.path)]
     waiting = [tests for tests in files if SYSTEM in tests[0].path.parents]
+    working = [tests for tests in files if SYSTEM not in tests[0].path.parents]
+    before = itertools.accumulate(map(len, working), initial=0)
     placed = [(2 / 3 * number / len(waiting), tests) for number, tests in enumerate(waiting)]
-    done = 0
-    for tests in files:
-        if tests not in waiting:
-            placed.append((done / len(items), tests))
-            done += len(tests)
+    placed += [(done / len(items), tests) for done, tests in zip(before, working, strict=False)]
     items[:] = itertools.chain.from_iterable(tests for _, tests in sorted(placed, key=operator.itemgetter(0)))
 
 

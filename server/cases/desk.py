@@ -215,8 +215,10 @@ class CaseDesk:
         """Compare the papers anew whose words have changed in the request: a finding is about what is typed now."""
         now = await self._own(conn, asker, before.id)
         for old in await case_paper.current(conn, before.id):
+            if not papers.is_outdated(old.kind, before, now):
+                continue
             found = await case_paper.content(conn, before.id, old.id)
-            if found is None or not papers.is_outdated(old.kind, before, now):
+            if found is None:
                 continue
             content = sealing.open_(self.office.paper_key, found[1], case=before.id, paper=old.id)
             examined = await asyncio.to_thread(papers.examine, content, old.kind, now)

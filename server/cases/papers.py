@@ -122,6 +122,8 @@ def examine(content: bytes, kind: str, row: CaseRow) -> Examined:
 
 def unsaid(kind: str, row: CaseRow) -> tuple[Finding, ...]:
     """Return what rule 2 wants of an inquiry and nobody has typed; other papers have facts of their own."""
+    if kind != "inquiry":
+        return ()
     wanted = {
         "number": ("照会書の番号", "The inquiry's number", row.inquiry_number),
         "date": ("照会書の日付", "The inquiry's date", row.inquiry_on),
@@ -131,7 +133,7 @@ def unsaid(kind: str, row: CaseRow) -> tuple[Finding, ...]:
     return tuple(
         Finding(code, "error", f"{ja}が入力されていません。", f"{en} has not been typed.")
         for code, (ja, en, value) in wanted.items()
-        if kind == "inquiry" and not value
+        if not value
     )
 
 
